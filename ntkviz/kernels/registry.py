@@ -1,0 +1,121 @@
+"""The kernels that ntkviz knows: what pickers, help texts, the docs table and the tests read. Imports no torch."""
+
+from ntkviz.types import KernelInfo
+
+_ENGEL = "Engel et al., ICLR 2024, arXiv:2305.14585"
+_MOHAMADI = "Mohamadi, Bae, Sutherland, ICML 2023, arXiv:2206.12543"
+_PROJECTION = {"proj_dim": (2048, "K, the number of random directions; the error falls as 1/sqrt(K)")}
+
+_ROWS = (
+    KernelInfo(
+        key="trntk",
+        title="Trace NTK",
+        formula=r"K(x, z) = \sum_{c=1}^{C} \langle \nabla_\theta f_c(x), \nabla_\theta f_c(z) \rangle",
+        summary="Inner products of all logits' gradients, added over the classes: the reference of the paper.",
+        cost="C backward passes a point; Gram N²·C·P",
+        source=_ENGEL,
+        use_when="By default: it imitates the network best among kernels whose explanations also hold up.",
+        caveat="The dearest of the point kernels on convolutions and transformers.",
+        layered=True,
+    ),
+    KernelInfo(
+        key="pntk",
+        title="Pseudo NTK",
+        formula=r"K(x, z) = \langle \nabla_\theta \tfrac{1}{\sqrt{C}}\sum_c f_c(x), \nabla_\theta \tfrac{1}{\sqrt{C}}\sum_c f_c(z) \rangle",
+        summary="One gradient a point, of the sum of the logits.",
+        cost="1 backward pass a point; Gram N²·P",
+        source=_MOHAMADI,
+        use_when="Many classes, or a first look: C times cheaper than the trace NTK.",
+        caveat="After training with cross-entropy the rows of the last layer nearly cancel, and it drifts towards the conjugate kernel.",
+        layered=True,
+    ),
+    KernelInfo(
+        key="proj_trntk",
+        title="Projected trace NTK",
+        formula=r"K(x, z) = \tfrac{1}{K}\sum_c \langle R^\top \nabla_\theta f_c(x), R^\top \nabla_\theta f_c(z) \rangle,\; R \in \{\pm 1\}^{P \times K}",
+        summary="Trace NTK of gradients projected on K random sign directions, the same for every class.",
+        cost="C backward passes and P·K multiplications a point and class; Gram N²·C·K",
+        source=_ENGEL,
+        use_when="To compare with the paper's large models, which use K = 10,240.",
+        caveat="Unbiased, with a random error of about 1/sqrt(C·K) in cosine similarity; another seed gives another matrix.",
+        options=_PROJECTION,
+    ),
+    KernelInfo(
+        key="proj_pntk",
+        title="Projected pseudo NTK",
+        formula=r"K(x, z) = \tfrac{1}{K C}\langle R^\top \nabla_\theta \textstyle\sum_c f_c(x), R^\top \nabla_\theta \sum_c f_c(z) \rangle",
+        summary="Pseudo NTK of gradients projected on K random sign directions.",
+        cost="1 backward pass and P·K multiplications a point; Gram N²·K",
+        source=_ENGEL,
+        use_when="To compare with the paper's cheapest variant.",
+        caveat="The pseudo NTK's caveat, and a random error of about 1/sqrt(K) in cosine similarity.",
+        options=_PROJECTION,
+    ),
+    KernelInfo(
+        key="ck",
+        title="Conjugate kernel",
+        formula=r"K(x, z) = \langle h_L(x), h_L(z) \rangle",
+        summary="Inner products of the features that enter the last linear layer.",
+        cost="1 forward pass a point; Gram N²·d",
+        source="Daniely et al., NeurIPS 2016; as used by " + _ENGEL,
+        use_when="As a cheap baseline: what the last layer alone sees.",
+        caveat="The logits are linear in these features, so it imitates very well and still explains badly: read imitation beside a counterfactual check.",
+        options={"layer": (None, "name of the readout module, when the last Linear layer is not what makes the logits")},
+    ),
+    KernelInfo(
+        key="em",
+        title="Embedding kernel",
+        formula=r"K(x, z) = \sum_{l} \langle h_l(x), h_l(z) \rangle",
+        summary="Inner products of the activations of all layers, added up.",
+        cost="L forward passes a point; Gram N²·(sum of activations)",
+        source=_ENGEL,
+        use_when="As a baseline that sees all layers but no gradients.",
+        caveat="A convention, not canonical: the leaf modules' outputs without dropout and flatten; large maps dominate the sum.",
+        layered=True,
+        options={
+            "layers": (None, "names of the modules to take; None takes every leaf module but dropout, flatten and identity")
+        },
+    ),
+    KernelInfo(
+        key="entk",
+        title="Full empirical NTK",
+        formula=r"\Theta(x, z)_{c, d} = \langle \nabla_\theta f_c(x), \nabla_\theta f_d(z) \rangle",
+        summary="All pairs of logits: the exact kernel of the linearised network, NC x MC.",
+        cost="C backward passes a point; Gram (N·C)²·P",
+        source="Jacot et al., NeurIPS 2018",
+        use_when="On a few hundred points, to see what the point kernels leave out.",
+        caveat="Memory grows as (N·C)²; surrogates and maps here take point kernels.",
+        block="point_class",
+    ),
+    KernelInfo(
+        key="lpntk",
+        title="Label pseudo NTK",
+        formula=r"K(x, z) = \tfrac{1}{C}\langle J(x)^\top s(y_x), J(z)^\top s(y_z) \rangle,\; s_c(y) = \pm 1",
+        summary="One gradient a point, of its label's logit minus the other logits.",
+        cost="1 backward pass a point; Gram N²·P",
+        source="Guo et al., ICLR 2024 (lpNTK)",
+        use_when="To find interchangeable, unrelated and contradictory pairs of labelled points.",
+        caveat="Uses the labels of both points: never a fair surrogate of test predictions.",
+        needs_labels=True,
+    ),
+    KernelInfo(
+        key="inputs",
+        title="Inputs (no network)",
+        formula=r"K(x, z) = \langle x, z \rangle",
+        summary="Inner products of the inputs themselves; for token ids, of token counts.",
+        cost="none; Gram N²·d",
+        source="baseline",
+        use_when="Always beside the others: what a tangent kernel must beat.",
+        caveat="Knows nothing of the network. Where it explains as well, the explanation is about the data.",
+        options={"pad_id": (0, "token id that is left out of the counts")},
+    ),
+)
+
+
+def kernels() -> dict[str, KernelInfo]:
+    """The registry of kernels, in the order in which they are offered.
+
+    Returns:
+        Key -> row. ``kernel_matrix(model, x, kind=key)`` computes it.
+    """
+    return {row.key: row for row in _ROWS}
