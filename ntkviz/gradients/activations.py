@@ -5,7 +5,7 @@ may run with the time axis first inside or merge the axes. Otherwise every sampl
 out belongs to it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 import torch
 from torch import nn
@@ -29,8 +29,11 @@ _BATCH = 64
 
 
 def leaf_modules(model: nn.Module) -> list[str]:
-    """Names of the modules without children, but dropout, flatten and identity, in the order of registration."""
-    return [name for name, m in model.named_modules() if name and not list(m.children()) and not isinstance(m, _SKIPPED)]
+    """Names of the modules without children, but dropout, flatten and identity, in the order of registration.
+
+    A model that is one single layer has the name "", as in ``named_modules``.
+    """
+    return [name for name, m in model.named_modules() if not list(m.children()) and not isinstance(m, _SKIPPED)]
 
 
 class Activations:
@@ -45,7 +48,7 @@ class Activations:
         """Find out on three samples of ``x`` whether batches are right for this model.
 
         Raises:
-            UnsupportedModel: when none of the modules ran.
+            UnsupportedModel: when none of the modules ran, or one runs for some samples only.
             ValueError: for a name that the model does not have.
         """
         known = dict(model.named_modules())
@@ -55,7 +58,10 @@ class Activations:
         self._model = model
         self._modules = {name: known[name] for name in names}
         alone = [self._run(x[i : i + 1], single=True) for i in range(min(3, len(x)))]
-        truth = {name: torch.cat([a[name] for a in alone]) for name in alone[0]}
+        ran = [name for name in names if any(name in a for a in alone)]
+        for a in alone:
+            _require_all(a, ran)
+        truth = {name: torch.cat([a[name] for a in alone]) for name in ran}
         if not truth:
             raise UnsupportedModel(
                 f"None of the modules {', '.join(names[:8])} ran in a forward pass; name modules that are called."
@@ -112,6 +118,8 @@ class Activations:
         finally:
             for handle in handles:
                 handle.remove()
+        if only is not None:
+            _require_all(seen, [only])
         return {name: torch.cat(parts, dim=1) for name, parts in seen.items()}
 
 
@@ -196,6 +204,20 @@ def _tensors(output: object) -> Iterator[torch.Tensor]:
     elif isinstance(output, (tuple, list)):
         for value in output:
             yield from _tensors(value)
+
+
+def _require_all(ran: Container[str], names: list[str]) -> None:
+    """Refuse a model in which a module runs for some samples only.
+
+    Raises:
+        UnsupportedModel: naming the module.
+    """
+    for name in names:
+        if name not in ran:
+            raise UnsupportedModel(
+                f"Module {name!r} runs for some samples and not for others, so its activations are no features of every sample. "
+                "Name modules that always run with layers=[...]."
+            )
 
 
 class _NotBatched(Exception):

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -115,7 +115,6 @@ def test_laws_of_every_kernel(kind: str, name: str):
     np.testing.assert_allclose(kernel_matrix(model, x, x, kind=kind, **same), k, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     widths=st.lists(st.integers(1, 7), min_size=1, max_size=3),
@@ -151,6 +150,8 @@ def test_the_last_layer_of_the_trace_ntk_is_the_conjugate_kernel():
 @cases
 def test_layer_kernels_add_up(case: Case, kind: str):
     model, x, z = case.model(), case.inputs(N), case.inputs(M, seed=3)
+    if kind == "em" and case.name == "branch on data":
+        z = x[:2]  # all of one sign: the same branch
     for given_z in (None, z):
         parts = layer_kernels(model, x, given_z, kind=kind)
         whole = kernel_matrix(model, x, given_z, kind=kind, normalize=False)
@@ -179,6 +180,14 @@ def test_the_embedding_kernel_is_the_sum_over_leaf_modules():
     expected = sum(h @ h.T for h in (h1, h2, h3))
     np.testing.assert_allclose(kernel_matrix(model, x, kind="em", normalize=False), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(kernel_matrix(model, x, kind="em", layers=["1"], normalize=False), h2 @ h2.T, rtol=1e-5, atol=1e-6)
+
+
+def test_the_embedding_kernel_refuses_modules_that_run_for_some_samples_only():
+    case = case_named("branch on data")
+    x = torch.cat([case.inputs(4).abs(), -case.inputs(4).abs()])
+    for order in (x, x.flip(0), x[[0, 4, 1, 2, 3, 5]]):
+        with pytest.raises(UnsupportedModel, match="some samples"):
+            kernel_matrix(case.model(), order, kind="em")
 
 
 def test_token_ids_are_counted_not_multiplied():
@@ -317,7 +326,7 @@ def test_gradients_that_are_not_finite_are_refused():
         def forward(self, x):
             return self.out(torch.sqrt((x * self.w).abs()))
 
-    with pytest.raises(UnsupportedModel, match="not finite"):
+    with pytest.raises(UnsupportedModel, match="NaN"):
         kernel_matrix(Root(), torch.randn(4, 6))
 
 
