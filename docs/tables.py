@@ -39,7 +39,8 @@ def surrogate_page(rows: Mapping[str, SurrogateInfo]) -> str:
     """The page of all surrogates."""
     aims = {"labels": "re-learns the labels", "logits": "imitates the network"}
     overview = _table(
-        ("`kind`", "surrogate", "what it fits", "cost"), [(f"[`{k}`](#{k})", r.title, aims[r.target], r.cost) for k, r in rows.items()]
+        ("`kind`", "surrogate", "what it fits", "cost"),
+        [(f"[`{k}`](#{k})", r.title, aims[r.target], r.cost) for k, r in rows.items()],
     )
     sections = [
         f"## {k}\n\n**{r.title}**, {aims[r.target]}. {r.summary}\n\n$${r.formula}$$\n\n- Cost: {r.cost}\n- Use when: {r.use_when}\n"
@@ -55,7 +56,9 @@ def surrogate_page(rows: Mapping[str, SurrogateInfo]) -> str:
 
 def attribution_page(rows: Mapping[str, AttributionInfo]) -> str:
     """The page of all attributions."""
-    overview = _table(("`kind`", "attribution", "question that it answers"), [(f"[`{k}`](#{k})", r.title, r.question) for k, r in rows.items()])
+    overview = _table(
+        ("`kind`", "attribution", "question that it answers"), [(f"[`{k}`](#{k})", r.title, r.question) for k, r in rows.items()]
+    )
     sections = [
         f"## {k}\n\n**{r.title}.** {r.question}\n\n$${r.formula}$$\n\n- Cost: {r.cost}\n- Mind: {r.caveat}\n- Source: {r.source}\n"
         for k, r in rows.items()
