@@ -23,7 +23,7 @@ KERNELS = ["trntk", "pntk", "proj_trntk", "proj_pntk", "em", "ck", "inputs"]
 def run(sample: str, kernels: list[str], surrogates: list[str], sizes: argparse.Namespace, home: str, *, raw: bool) -> list[dict]:
     """Studies by the command line, as its JSON."""
     command = [sys.executable, "-m", "ntkviz", "run", "--sample", sample, "--n-test", str(sizes.n_test), "--home", home, "--json"]
-    command += ["--n-train", str(sizes.n_train)] if sizes.n_train else []
+    command += ["--n-train", str(sizes.n_train or "all")]
     command += [part for kernel in kernels for part in ("--kernel", kernel)]
     command += [part for surrogate in surrogates for part in ("--surrogate", surrogate)]
     done = subprocess.run([*command, "--raw"] if raw else command, cwd=ROOT, capture_output=True, text=True, check=True)
