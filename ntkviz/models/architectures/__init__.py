@@ -1,0 +1,1 @@
+"""The networks that ntkviz builds by name, one a file."""
