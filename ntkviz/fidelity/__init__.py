@@ -1,0 +1,1 @@
+"""How faithfully a surrogate stands for its network, in numbers with intervals."""
