@@ -1,0 +1,103 @@
+"""A map of more points than a page can draw one by one: how many stand where, and a fair sample of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ntkviz.figures import palette
+
+#: Cells on a side.
+BINS = 200
+
+
+def density_map(
+    xy: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    ids: Sequence[object] | None = None,
+    n_sample: int = 2000,
+    seed: int = 0,
+    method: str = "UMAP",
+) -> go.Figure:
+    """Counts in cells, with a sample of dots drawn by class. Reads: brighter cells hold more points.
+
+    Args:
+        xy: ``[n, 2]``.
+        labels: ``[n]``, 0..C-1.
+        class_names: C names.
+        ids: n stable ids; by default 0..n-1.
+        n_sample: dots drawn; every class keeps its share, at least one.
+        seed: of the sample.
+        method: for the axis titles.
+
+    Raises:
+        ValueError: when lengths differ or a coordinate is not finite.
+    """
+    points = palette.finite(xy, "coordinates", (None, 2))
+    palette.class_of(labels, class_names, len(points))
+    custom = palette.id_column(ids, len(points))
+    counts, x_edges, y_edges = np.histogram2d(points[:, 0], points[:, 1], bins=BINS)
+    fig = go.Figure(
+        go.Heatmap(
+            z=[[round(float(np.log10(v)), 3) if v else None for v in row] for row in counts.T],
+            x=(x_edges[1:] + x_edges[:-1]) / 2,
+            y=(y_edges[1:] + y_edges[:-1]) / 2,
+            colorscale=palette.SEQUENTIAL_MARKS,
+            hoverinfo="skip",
+            colorbar={"title": {"text": "points a cell<br>(log10)"}, "thickness": 10, "outlinewidth": 0},
+        )
+    )
+    chosen = stratified(labels, n_sample, seed=seed)
+    for c in np.unique(labels).tolist():
+        inside = chosen[np.asarray(labels)[chosen] == c]
+        fig.add_trace(
+            go.Scattergl(
+                x=points[inside, 0].astype(np.float32),
+                y=points[inside, 1].astype(np.float32),
+                mode="markers",
+                name=palette.short(class_names[c], 20),
+                marker={"size": 4, "color": palette.colour(c), "symbol": palette.symbol(c), "opacity": 0.6},
+                customdata=[custom[i] for i in inside.tolist()],
+                hovertemplate="point %{customdata[0]}",
+            )
+        )
+    fig.update_xaxes(
+        title_text=f"{palette.short(method, 24)} axis 1 (no unit)", showticklabels=False, showgrid=False, zeroline=False
+    )
+    fig.update_yaxes(
+        title_text=f"{palette.short(method, 24)} axis 2 (no unit)", showticklabels=False, showgrid=False, zeroline=False
+    )
+    return palette.theme(fig, height=560)
+
+
+def reading_density(labels: np.ndarray, *, n_sample: int = 2000, method: str = "UMAP") -> str:
+    """How many points there are and how many are drawn.
+
+    Args:
+        labels: ``[n]``.
+        n_sample: dots asked for.
+        method: name of the method.
+    """
+    drawn = len(stratified(labels, n_sample, seed=0))
+    return f"{method} map of {len(labels):,} points as counts in {BINS} x {BINS} cells; {drawn:,} of them, drawn at random within each class, are shown as dots."
+
+
+def stratified(labels: np.ndarray, n_sample: int, *, seed: int) -> np.ndarray:
+    """Indices of a sample in which every class keeps its share (at least one point), in ascending order.
+
+    Args:
+        labels: ``[n]``.
+        n_sample: about how many; never more than n.
+        seed: of the draw.
+    """
+    values = np.asarray(labels)
+    if len(values) <= n_sample:
+        return np.arange(len(values))
+    rng = np.random.default_rng(seed)
+    parts = []
+    for c in np.unique(values).tolist():
+        inside = np.flatnonzero(values == c)
+        parts.append(rng.choice(inside, max(1, round(n_sample * len(inside) / len(values))), replace=False))
+    return np.sort(np.concatenate(parts))

@@ -1,0 +1,372 @@
+"""Maps of the kernel's space: dots by class, error or any column, the selected point and its true neighbours as edges."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ntkviz.embed.result import Quality
+from ntkviz.figures import palette
+
+#: Dots that one figure draws one by one; above it, see :func:`ntkviz.figures.density.density_map`.
+MAX_POINTS = 20_000
+
+#: Maps side by side; they share one figure because a browser gives a page few drawing contexts.
+MAX_PANELS = 4
+
+#: Two states of a column (right/wrong, agrees/differs, ...): colour and symbol each; more states use class styles.
+STATES = ((palette.POSITIVE, "circle"), (palette.NEGATIVE, "x"))
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """Points of one split.
+
+    Attributes:
+        xy: ``[n, 2]``, finite.
+        labels: int ``[n]``, 0..C-1.
+        split: "train" or "test"; test points are drawn open.
+        ids: n stable ids; by default ``"train:0"``, ``"train:1"``, ... They come back as ``customdata[0]`` of a click.
+        hover: n lines of plain text for the tooltip, or None.
+    """
+
+    xy: np.ndarray
+    labels: np.ndarray
+    split: Literal["train", "test"] = "train"
+    ids: Sequence[object] | None = None
+    hover: Sequence[str] | None = None
+
+    def keys(self) -> list[object]:
+        """The ids, given or by default."""
+        return (
+            [f"{self.split}:{i}" for i in range(len(self.xy))]
+            if self.ids is None
+            else [row[0] for row in palette.id_column(self.ids, len(self.xy))]
+        )
+
+
+@dataclass(frozen=True)
+class Column:
+    """What dots are coloured by instead of their class.
+
+    Attributes:
+        title: of the legend or the colour bar, with its unit.
+        train: ``[N]`` numbers, or N texts (states such as "right", "wrong").
+        test: ``[M]``, likewise, or None when test points have no such value.
+        low: lower end of the colour scale; by default the smallest value.
+        high: upper end; by default the largest value.
+    """
+
+    title: str
+    train: np.ndarray | Sequence[str]
+    test: np.ndarray | Sequence[str] | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is numbers rather than states."""
+        return np.asarray(self.train).dtype.kind in "fiu"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The point that somebody chose, and its neighbours in the kernel's space.
+
+    Attributes:
+        id: of the point.
+        neighbours: ids of its neighbours, strongest first.
+    """
+
+    id: object
+    neighbours: Sequence[object] = field(default=())
+
+
+def map_scatter(
+    train: MapPoints,
+    test: MapPoints | None = None,
+    *,
+    class_names: Sequence[str],
+    method: str = "UMAP",
+    column: Column | None = None,
+    selection: Selection | None = None,
+    units: bool = False,
+) -> go.Figure:
+    """One map. Reads: who stands near whom; edges lead to the true neighbours, however far the map puts them.
+
+    Args:
+        train: training points.
+        test: test points, drawn open, or None.
+        class_names: C names.
+        method: for the axis titles.
+        column: colours by this instead of by class.
+        selection: the chosen point and its neighbours, drawn on top with edges.
+        units: whether axes have a scale that can be read (kernel PCA); other maps show no numbers.
+
+    Raises:
+        ValueError: when lengths differ, a coordinate is not finite, or there are more than 20,000 points.
+    """
+    return map_panels(
+        {method: (train, test)}, class_names=class_names, column=column, selection=selection, units={method} if units else ()
+    )
+
+
+def map_panels(
+    maps: Mapping[str, tuple[MapPoints, MapPoints | None]],
+    *,
+    class_names: Sequence[str],
+    column: Column | None = None,
+    selection: Selection | None = None,
+    units: Sequence[str] | set[str] = (),
+) -> go.Figure:
+    """Several maps of the same points in one figure. Reads: an island that is on one map only may be an artefact.
+
+    Args:
+        maps: method -> training points and test points; the same ids on every map.
+        class_names: C names.
+        column: colours by this instead of by class.
+        selection: the chosen point and its neighbours, on every map.
+        units: methods whose axes have a scale that can be read.
+
+    Raises:
+        ValueError: when there are no or more than four maps, lengths differ, a coordinate is not finite, or there are
+            more than 20,000 points.
+    """
+    if not 1 <= len(maps) <= MAX_PANELS:
+        raise ValueError(f"One figure takes 1 to {MAX_PANELS} maps, got {len(maps)}. Choose fewer.")
+    columns = 2 if len(maps) == MAX_PANELS else len(maps)
+    n_rows = -(-len(maps) // columns)
+    height = 560 if len(maps) == 1 else 110 + 400 * n_rows
+    fig = make_subplots(rows=n_rows, cols=columns, horizontal_spacing=0.05, vertical_spacing=70 / height)
+    for index, (method, (train, test)) in enumerate(maps.items()):
+        place: dict[str, Any] = {"row": index // columns + 1, "col": index % columns + 1}
+        for points in (train, test):
+            if points is not None:
+                _check(points, class_names, column)
+                _dots(fig, points, class_names, column, place)
+        if selection is not None:
+            _overlay(fig, [p for p in (train, test) if p is not None], selection, place)
+        shown = method in units
+        note = "" if shown else " (no unit)"
+        square: dict[str, Any] = {"showticklabels": shown, "showgrid": shown, "zeroline": False, **place}
+        fig.update_xaxes(title_text=f"{palette.short(method, 24)} axis 1{note}", constrain="domain", **square)
+        fig.update_yaxes(
+            title_text=f"{palette.short(method, 24)} axis 2{note}", scaleanchor=f"x{index + 1}" if index else "x", **square
+        )
+    _legend(fig, column, maps)
+    palette.theme(fig, height=height, legend="top" if len(maps) == 1 else "bottom")
+    return palette.panel_titles(fig, list(maps)) if len(maps) > 1 else fig
+
+
+def reading_map(
+    train: MapPoints,
+    test: MapPoints | None = None,
+    *,
+    method: str = "UMAP",
+    quality: Quality | None = None,
+    explained: tuple[float, float] | None = None,
+    column: Column | None = None,
+) -> str:
+    """How many points stand on the map, and how far its neighbourhoods can be believed.
+
+    Args:
+        train: training points.
+        test: test points or None.
+        method: name of the method.
+        quality: as measured when the map was made.
+        explained: share of variance along each axis (kernel PCA).
+        column: what colours the dots, or None for class.
+    """
+    dots = f"{len(train.xy):,} training points" + (
+        f" and {len(test.xy):,} test points (open symbols)" if test is not None else ""
+    )
+    text = f"{method} map of {dots}, coloured by {'class' if column is None else column.title}"
+    if explained is not None:
+        text += f"; the two axes hold {palette.percent(explained[0])} and {palette.percent(explained[1])} of the variance"
+    if quality is None:
+        return f"{text}."
+    kept = float(quality.preserved.mean())
+    k = quality.n_neighbours
+    return (
+        f"{text}. Of a point's {k} nearest in the kernel's space, {palette.percent(kept, 0)} are also among its {k} nearest on the map "
+        f"(trustworthiness {quality.trustworthiness:.2f}, continuity {quality.continuity:.2f}): believe the edges to the true neighbours before the gaps."
+    )
+
+
+def _check(points: MapPoints, class_names: Sequence[str], column: Column | None) -> None:
+    """Refuse points that cannot be drawn.
+
+    Raises:
+        ValueError: when lengths differ, a coordinate is not finite, or there are too many.
+    """
+    n = len(points.xy)
+    palette.finite(points.xy, f"{points.split} coordinates", (None, 2))
+    palette.class_of(points.labels, class_names, n)
+    if n > MAX_POINTS:
+        raise ValueError(f"A map draws up to {MAX_POINTS:,} points one by one, got {n:,}. Use density_map, or a subset.")
+    values = _values(points, column)
+    for name, given in (("hover text", points.hover), (column.title if column else "", values)):
+        if given is not None and len(given) != n:
+            raise ValueError(f"Expected one {name} a {points.split} point, {n}, got {len(given)}.")
+
+
+def _values(points: MapPoints, column: Column | None) -> np.ndarray | None:
+    """The column's values of these points, or None."""
+    given = None if column is None else column.train if points.split == "train" else column.test
+    return None if given is None else np.asarray(given)
+
+
+def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column: Column | None, place: dict[str, Any]) -> None:
+    """One trace a class (colour by class or by number) or a state."""
+    values = _values(points, column)
+    labels = np.asarray(points.labels)
+    keys, named = points.keys(), palette.class_of(labels, class_names, len(labels))
+    hover = [palette.safe(text) for text in points.hover] if points.hover is not None else [""] * len(labels)
+    custom = [[key, palette.short(name, 40), line] for key, name, line in zip(keys, named, hover, strict=True)]
+    tail = "<br>%{customdata[2]}" if points.hover is not None else ""
+    for name, inside, style in _groups(labels, class_names, column, values):
+        chosen = inside.tolist()
+        extra = ""
+        if column is not None and values is not None and "coloraxis" in style:
+            style = style | {"color": values[inside].astype(np.float32)}
+            extra = f"<br>{palette.safe(column.title, limit=40)}: %{{marker.color:.4g}}"
+        fig.add_trace(
+            go.Scattergl(
+                x=points.xy[inside, 0].astype(np.float32),
+                y=points.xy[inside, 1].astype(np.float32),
+                mode="markers",
+                name=palette.short(name, 20),
+                legendgroup=name,
+                marker=_marker(style, points.split, len(labels)),
+                customdata=[custom[i] for i in chosen],
+                showlegend="coloraxis" not in style,
+                hovertemplate=f"{points.split} point %{{customdata[0]}}<br>class %{{customdata[1]}}{extra}{tail}<extra></extra>",
+            ),
+            **place,
+        )
+
+
+def _groups(
+    labels: np.ndarray, class_names: Sequence[str], column: Column | None, values: np.ndarray | None
+) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
+    """(name, indices, colour and symbol) of each trace."""
+    faded = {"color": palette.NEUTRAL, "symbol": "circle"}
+    if column is not None and values is None:
+        return [("no value", np.arange(len(labels)), faded)]
+    if column is not None and values is not None and not column.numeric:
+        states = list(dict.fromkeys(np.asarray(column.train).astype(str).tolist() + values.astype(str).tolist()))
+        styles = STATES if len(states) <= 2 else tuple((palette.colour(i), palette.symbol(i)) for i in range(len(states)))
+        found = [
+            (s, np.flatnonzero(values.astype(str) == s), {"color": c, "symbol": m})
+            for s, (c, m) in zip(states, styles, strict=False)
+        ]
+        return [group for group in found if len(group[1])]
+    known = np.ones(len(labels), bool) if column is None or values is None else np.isfinite(values.astype(np.float64))
+    groups: list[tuple[str, np.ndarray, dict[str, Any]]] = []
+    for c in np.unique(labels).tolist():
+        style: dict[str, Any] = {"symbol": palette.symbol(c)} | (
+            {"color": palette.colour(c)} if column is None else {"coloraxis": "coloraxis"}
+        )
+        groups.append((str(class_names[c]), np.flatnonzero((labels == c) & known), style))
+    if not known.all():
+        groups.append(("no value", np.flatnonzero(~known), faded))
+    return [group for group in groups if len(group[1])]
+
+
+def _marker(style: dict[str, Any], split: str, n: int) -> dict[str, Any]:
+    """Size and fill: training points solid, test points open and larger; more points, smaller dots."""
+    size = 8 if n <= 600 else 6 if n <= 2500 else 4.5
+    if split == "train":
+        return {**style, "size": size, "opacity": 0.75, "line": {"width": 0}}
+    return {**style, "symbol": f"{style['symbol']}-open", "size": size + 3, "opacity": 0.95, "line": {"width": 1.6}}
+
+
+def _overlay(fig: go.Figure, splits: Sequence[MapPoints], selection: Selection, place: dict[str, Any]) -> None:
+    """Edges from the chosen point to its neighbours, rings around these, and a star on the point itself."""
+    where = {key: tuple(xy) for points in splits for key, xy in zip(points.keys(), points.xy.tolist(), strict=True)}
+    if selection.id not in where:
+        return
+    at = where[selection.id]
+    near = [(key, where[key]) for key in selection.neighbours if key in where]
+    line = {"color": palette.LINE, "width": 1.4}
+    ring = {"size": 13, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2.2}}
+    # White in black: no class has these colours, and one of the two shows on any page.
+    star = {"size": 20, "symbol": "star", "color": "#FFFFFF", "line": {"width": 2, "color": "#1B1B1B"}}
+    fig.add_trace(
+        go.Scatter(
+            x=[v for _, xy in near for v in (at[0], xy[0], None)],
+            y=[v for _, xy in near for v in (at[1], xy[1], None)],
+            mode="lines",
+            line=line,
+            name="edges to neighbours",
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        **place,
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=[xy[0] for _, xy in near],
+            y=[xy[1] for _, xy in near],
+            mode="markers",
+            marker=ring,
+            name="its nearest in the kernel's space",
+            legendgroup="neighbours",
+            customdata=[[key] for key, _ in near],
+            hovertemplate="neighbour %{customdata[0]}<extra></extra>",
+        ),
+        **place,
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=[at[0]],
+            y=[at[1]],
+            mode="markers",
+            marker=star,
+            name="selected point",
+            legendgroup="selected",
+            customdata=[[selection.id]],
+            hovertemplate="selected: %{customdata[0]}<extra></extra>",
+        ),
+        **place,
+    )
+
+
+def _legend(fig: go.Figure, column: Column | None, maps: Mapping[str, tuple[MapPoints, MapPoints | None]]) -> None:
+    """Each name once; a colour bar for numbers; one grey entry that explains open symbols."""
+    seen: set[str] = set()
+    symbols: dict[tuple[str, str], str] = {}
+    traces: list[Any] = list(fig.select_traces())
+    for trace in traces:
+        if trace.marker.coloraxis:  # its own entry would be black; a grey one below stands for the symbol
+            symbols[trace.legendgroup, trace.name] = trace.marker.symbol.removesuffix("-open")
+            continue
+        trace.showlegend = trace.showlegend is not False and trace.name not in seen
+        seen.add(trace.name)
+    for (group, name), symbol in symbols.items():
+        look = {"symbol": symbol, "color": palette.NEUTRAL, "size": 9}
+        fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=look, name=name, legendgroup=group), row=1, col=1)
+    if any(test is not None for _, test in maps.values()):
+        look = {"symbol": "circle-open", "color": palette.NEUTRAL, "size": 9, "line": {"width": 1.6}}
+        fig.add_trace(
+            go.Scatter(x=[None], y=[None], mode="markers", marker=look, name="test points (open)", hoverinfo="skip"), row=1, col=1
+        )
+    if column is None or not column.numeric:
+        return
+    values = np.concatenate([np.asarray(v, dtype=np.float64) for v in (column.train, column.test) if v is not None])
+    values = values[np.isfinite(values)]
+    low = column.low if column.low is not None else float(values.min()) if len(values) else 0.0
+    high = column.high if column.high is not None else float(values.max()) if len(values) else 1.0
+    signed = low < 0 < high
+    reach = max(-low, high)
+    fig.update_layout(
+        coloraxis={
+            "colorscale": palette.DIVERGING if signed else palette.SEQUENTIAL_MARKS,
+            "cmin": -reach if signed else low,
+            "cmax": reach if signed else high,
+            "colorbar": {"title": {"text": palette.short(column.title, 28), "side": "right"}, "thickness": 11, "outlinewidth": 0},
+        }
+    )
