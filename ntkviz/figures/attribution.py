@@ -213,7 +213,7 @@ def cumulative_curve(attribution: np.ndarray) -> go.Figure:
     values = palette.finite(attribution, "attribution", (None,))
     shares, marks = _cumulative(values)
     n = len(values)
-    ranks = np.unique(np.geomspace(1, n, min(n, MAX_CURVE)).round().astype(np.int64))
+    ranks = palette.thinned(n, MAX_CURVE)
     fig = go.Figure()
     even = {"color": palette.LINE, "width": 1.5, "dash": "dash"}
     fig.add_trace(go.Scatter(x=ranks, y=100 * ranks / n, mode="lines", name="if all were equal", line=even, hoverinfo="skip"))

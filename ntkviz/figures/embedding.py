@@ -227,7 +227,7 @@ def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column:
     hover = [palette.safe(text) for text in points.hover] if points.hover is not None else [""] * len(labels)
     custom = [[key, palette.short(name, 40), line] for key, name, line in zip(keys, named, hover, strict=True)]
     tail = "<br>%{customdata[2]}" if points.hover is not None else ""
-    for name, inside, style in _groups(labels, class_names, column, values):
+    for group, name, inside, style in _groups(labels, class_names, column, values):
         chosen = inside.tolist()
         extra = ""
         if column is not None and values is not None and "coloraxis" in style:
@@ -239,7 +239,7 @@ def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column:
                 y=points.xy[inside, 1].astype(np.float32),
                 mode="markers",
                 name=palette.short(name, 20),
-                legendgroup=name,
+                legendgroup=group,
                 marker=_marker(style, points.split, len(labels)),
                 customdata=[custom[i] for i in chosen],
                 showlegend="coloraxis" not in style,
@@ -251,29 +251,27 @@ def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column:
 
 def _groups(
     labels: np.ndarray, class_names: Sequence[str], column: Column | None, values: np.ndarray | None
-) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
-    """(name, indices, colour and symbol) of each trace."""
+) -> list[tuple[str, str, np.ndarray, dict[str, Any]]]:
+    """(legend group, name, indices, colour and symbol) of each trace; two classes of one name are two groups."""
     faded = {"color": palette.NEUTRAL, "symbol": "circle"}
     if column is not None and values is None:
-        return [("no value", np.arange(len(labels)), faded)]
+        return [("no value", "no value", np.arange(len(labels)), faded)]
     if column is not None and values is not None and not column.numeric:
         states = list(dict.fromkeys(np.asarray(column.train).astype(str).tolist() + values.astype(str).tolist()))
         styles = STATES if len(states) <= 2 else tuple((palette.colour(i), palette.symbol(i)) for i in range(len(states)))
-        found = [
-            (s, np.flatnonzero(values.astype(str) == s), {"color": c, "symbol": m})
-            for s, (c, m) in zip(states, styles, strict=False)
-        ]
-        return [group for group in found if len(group[1])]
+        texts = values.astype(str)
+        looks = [(s, np.flatnonzero(texts == s), {"color": c, "symbol": m}) for s, (c, m) in zip(states, styles, strict=False)]
+        return [(f"state {i}", *look) for i, look in enumerate(looks) if len(look[1])]
     known = np.ones(len(labels), bool) if column is None or values is None else np.isfinite(values.astype(np.float64))
-    groups: list[tuple[str, np.ndarray, dict[str, Any]]] = []
+    groups: list[tuple[str, str, np.ndarray, dict[str, Any]]] = []
     for c in np.unique(labels).tolist():
         style: dict[str, Any] = {"symbol": palette.symbol(c)} | (
             {"color": palette.colour(c)} if column is None else {"coloraxis": "coloraxis"}
         )
-        groups.append((str(class_names[c]), np.flatnonzero((labels == c) & known), style))
+        groups.append((f"class {c}", str(class_names[c]), np.flatnonzero((labels == c) & known), style))
     if not known.all():
-        groups.append(("no value", np.flatnonzero(~known), faded))
-    return [group for group in groups if len(group[1])]
+        groups.append(("no value", "no value", np.flatnonzero(~known), faded))
+    return [group for group in groups if len(group[2])]
 
 
 def _marker(style: dict[str, Any], split: str, n: int) -> dict[str, Any]:
@@ -344,8 +342,9 @@ def _legend(fig: go.Figure, column: Column | None, maps: Mapping[str, tuple[MapP
         if trace.marker.coloraxis:  # its own entry would be black; a grey one below stands for the symbol
             symbols[trace.legendgroup, trace.name] = trace.marker.symbol.removesuffix("-open")
             continue
-        trace.showlegend = trace.showlegend is not False and trace.name not in seen
-        seen.add(trace.name)
+        key = trace.legendgroup or trace.name
+        trace.showlegend = trace.showlegend is not False and key not in seen
+        seen.add(key)
     for (group, name), symbol in symbols.items():
         look = {"symbol": symbol, "color": palette.NEUTRAL, "size": 9}
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=look, name=name, legendgroup=group), row=1, col=1)

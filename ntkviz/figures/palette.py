@@ -110,6 +110,11 @@ def id_column(ids: Sequence[object] | np.ndarray | None, n: int) -> list[list[ob
     return [[value.item() if isinstance(value, np.generic) else value] for value in values]
 
 
+def thinned(n: int, limit: int) -> np.ndarray:
+    """Ranks 1..n, thinned to at most ``limit`` on a logarithmic axis; both ends stay."""
+    return np.arange(1, n + 1) if n <= limit else np.unique(np.geomspace(1, n, limit).round().astype(np.int64))
+
+
 def class_of(labels: np.ndarray, class_names: Sequence[str], n: int) -> list[str]:
     """Name of each point's class, as people wrote it.
 
@@ -181,7 +186,6 @@ def theme(fig: go.Figure, *, height: int = 380, legend: str = "top") -> go.Figur
         bargap=0.25,
         showlegend=legend != "none",
     )
-    # Legends scroll rather than push the plot away when there are many classes.
     below = {"orientation": "h", "y": -56 / height, "yanchor": "top", "x": 0, "xanchor": "left"}
     above = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
     fig.update_layout(

@@ -30,7 +30,7 @@ def eigenvalue_decay(spectra: Mapping[str, Spectrum]) -> go.Figure:
     fig = go.Figure()
     for index, (title, found) in enumerate(spectra.items()):
         shares = _shares(found)
-        ranks = np.unique(np.geomspace(1, len(shares), min(MAX_RANKS, len(shares))).round().astype(np.int64))
+        ranks = palette.thinned(len(shares), MAX_RANKS)
         fig.add_trace(
             go.Scatter(
                 x=ranks,
