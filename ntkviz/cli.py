@@ -1,0 +1,407 @@
+"""The command line: the same work as in the browser, without one."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any, TextIO
+
+from ntkviz.errors import NtkvizError
+from ntkviz.studies.pace import Pace
+
+_EPILOG = """examples:
+  python -m ntkviz samples
+  python -m ntkviz run --sample mnist-mlp --kernel trntk --surrogate kglm --n-train 1000 --n-test 500
+  python -m ntkviz run --model w.safetensors --architecture net.json --data points.npz --kernel ck
+  python -m ntkviz export --study latest --to report
+  python -m ntkviz doctor
+
+The folder of the store is NTKVIZ_HOME, otherwise the system's folder for user data. Exit codes: 0 done, 1 something is
+broken (doctor, verify) or a job failed, 2 the request was refused, 130 interrupted."""
+#: Enough points for a figure that means something and few enough for a laptop's minute.
+DEFAULT_TRAIN, DEFAULT_TEST = 1000, 500
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``python -m ntkviz``; ``None`` means those of the process.
+
+    Returns:
+        the exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except NtkvizError as error:
+        print(f"ntkviz: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ntkviz: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ntkviz",
+        description="Which training examples made a network say this, and can that answer be trusted?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands)
+    for name, function, text in (
+        ("samples", _samples, "list the bundled sample studies"),
+        ("studies", _studies, "list the studies that were made"),
+        ("jobs", _jobs, "list the jobs"),
+        ("doctor", _doctor, "look whether everything is in place"),
+        ("verify", _verify, "compare every stored file with its hash"),
+        ("export", _export, "write a study as tables, to read without ntkviz"),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(command=function)
+        if name != "samples":
+            _add_home(command)
+        if name == "verify":
+            command.add_argument("--discard", action="store_true", help="delete what is damaged")
+        if name == "export":
+            _add_export(command)
+    return parser
+
+
+def _add_home(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--home", type=Path, metavar="DIR", help="the folder of the store; default NTKVIZ_HOME")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    from ntkviz.studies.export import PARTS
+
+    command.add_argument("--study", default="latest", metavar="KEY", help="the beginning of a study's key, or latest")
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="made when missing")
+    command.add_argument("--what", action="append", choices=PARTS, help="one part; may be repeated; default all")
+    command.add_argument("--top", type=_count, default=10, metavar="K", help="training points a test point (default %(default)s)")
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="make a study", description="Make a study, or open it when the store has it.")
+    run.set_defaults(command=_run)
+    run.add_argument("--sample", metavar="NAME", help="a bundled sample, see `samples`")
+    run.add_argument("--upload", metavar="ID", help="the id of a model that was brought before")
+    run.add_argument("--model", type=Path, metavar="WEIGHTS", help="weights of your own: .safetensors, or a .pt state dict")
+    run.add_argument("--architecture", type=Path, metavar="JSON", help="what the weights are of")
+    run.add_argument("--data", type=Path, metavar="FILE", help="the data of your own: .npz, .csv, .jsonl or .zip")
+    run.add_argument("--kernel", action="append", metavar="KIND", help="default trntk; may be repeated")
+    run.add_argument("--surrogate", action="append", metavar="KIND", help="default kglm; may be repeated")
+    run.add_argument("--n-train", type=_size, default=DEFAULT_TRAIN, metavar="N", help="or `all` (default %(default)s)")
+    run.add_argument("--n-test", type=_size, default=DEFAULT_TEST, metavar="M", help="or `all` (default %(default)s)")
+    run.add_argument("--seed", type=int, default=0, help="draws the points, and what the kinds draw (default %(default)s)")
+    run.add_argument("--raw", action="store_true", help="fit on the kernel as it is, not on its cosine")
+    run.add_argument("--kernel-option", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    run.add_argument("--surrogate-option", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    run.add_argument("--no-store", action="store_true", help="keep nothing")
+    run.add_argument("--json", action="store_true", help="print one JSON object (a list for several combinations)")
+    run.add_argument("--job", help=argparse.SUPPRESS)  # for the process that a page starts
+    _add_home(run)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {text}")
+    return value
+
+
+def _size(text: str) -> int | None:
+    return None if text == "all" else _count(text)
+
+
+def _choices(words: list[str]) -> dict[str, Any]:
+    """``["k=512", "layer=fc"]`` as a mapping; values are read as JSON, and are texts when they are none.
+
+    Raises:
+        InvalidStudy: when a word has no equals sign.
+    """
+    from ntkviz.studies.spec import InvalidStudy
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidStudy(f"An option is given as NAME=VALUE; got {word!r}.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _samples(options: argparse.Namespace) -> int:
+    from ntkviz.data.sample import sample_card, samples
+
+    fields = (
+        "name",
+        "title",
+        "kind",
+        "n_train",
+        "n_test",
+        "n_classes",
+        "n_parameters",
+        "accuracy_train",
+        "accuracy_test",
+        "licence",
+    )
+    cards = [sample_card(name) for name in samples()]
+    rows = [
+        {**{field: getattr(card, field) for field in fields}, "planted": card.planted and card.planted["kind"]} for card in cards
+    ]
+    if options.json:
+        _print_json(rows)
+    else:
+        _print_table(rows, ("name", "title", "kind", "n_train", "n_test", "n_classes", "n_parameters", "accuracy_test"))
+    return 0
+
+
+def _studies(options: argparse.Namespace) -> int:
+    from ntkviz.studies.hashing import plain
+    from ntkviz.studies.store import Store
+
+    entries = Store(options.home).list_studies()
+    if options.json:
+        _print_json([plain({**asdict(entry), "spec": entry.spec and entry.spec.to_dict()}) for entry in entries])
+        return 0
+    rows = [
+        {**entry.summary, **entry.summary.get("fidelity", {}), "key": entry.key[:12], "created": entry.created[:19]}
+        for entry in entries
+    ]
+    _print_table(rows, ("key", "created", "subject", "kernel", "surrogate", "n_train", "n_test", "kendall_tau", "agreement"))
+    for entry in entries:
+        if entry.problem:
+            print(f"ntkviz: {entry.problem}", file=sys.stderr)
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from ntkviz.studies.jobs import list_jobs
+
+    jobs = list_jobs(options.home)
+    if options.json:
+        _print_json([{**asdict(job), "specs": [spec.to_dict() for spec in job.specs]} for job in jobs])
+        return 0
+    rows = [{**asdict(job), "studies": len(job.specs), "percent": round(100 * job.fraction)} for job in jobs]
+    _print_table(rows, ("id", "state", "studies", "stage", "percent", "error"))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ntkviz.studies.store import Store
+
+    if options.job:
+        from ntkviz.studies.worker import work
+
+        return work(options.job, Store(options.home).home)
+    from ntkviz.studies.pipeline import run_study
+
+    home = Store(options.home).home
+    store = None if options.no_store else Store(home)
+    subject = _subject(options, home)
+    specs = _specs(options, subject)
+    line = None if options.json else _announce(specs, home)
+    summaries = []
+    for position, spec in enumerate(specs):
+        if line is not None:
+            line.position = position
+        summaries.append(run_study(spec, store=store, on_progress=line, home=home).summary())
+    if line is not None:
+        line.done()
+    if options.json:
+        _print_json(summaries[0] if len(summaries) == 1 else summaries)
+    else:
+        _print_studies(summaries)
+    return 0
+
+
+def _announce(specs: list, home: Path) -> "_Line":
+    """Say what the studies are going to take."""
+    from ntkviz.studies.quote import quote
+
+    estimate = quote(specs, home=home)
+    print(f"ntkviz: {estimate.sentence()}", file=sys.stderr)
+    return _Line(sys.stderr, [f"{spec.subject_id} {spec.kernel} {spec.surrogate}" for spec in specs], estimate.per_spec)
+
+
+def _specs(options: argparse.Namespace, subject: dict[str, str]) -> list:
+    """One spec a combination of kernel and surrogate."""
+    from ntkviz.studies.spec import StudySpec
+
+    kinds = list(product(options.kernel or ["trntk"], options.surrogate or ["kglm"]))
+    return [
+        StudySpec(
+            **subject,
+            kernel=kernel,
+            surrogate=surrogate,
+            normalize=not options.raw,
+            n_train=options.n_train,
+            n_test=options.n_test,
+            seed=options.seed,
+            kernel_options=_choices(options.kernel_option),
+            surrogate_options=_choices(options.surrogate_option),
+        )
+        for kernel, surrogate in kinds
+    ]
+
+
+def _subject(options: argparse.Namespace, home: Path) -> dict[str, str]:
+    """The sample or the upload of a spec; a person's own files are checked and taken in first.
+
+    Raises:
+        InvalidStudy: when it is not said which one, or more than one is.
+    """
+    from ntkviz.studies.spec import InvalidStudy
+
+    own = [options.model, options.architecture, options.data]
+    given = [options.sample is not None, options.upload is not None, any(path is not None for path in own)]
+    if sum(given) != 1 or (given[2] and None in (options.model, options.data)):
+        raise InvalidStudy(
+            "Say what to study: --sample NAME, or --upload ID, or --model WEIGHTS --architecture JSON --data FILE."
+        )
+    if options.sample:
+        return {"sample": options.sample}
+    if options.upload:
+        return {"upload": options.upload}
+    from ntkviz.studies.uploads import register_upload
+
+    subject = register_upload(options.model, options.data, architecture=options.architecture, home=home)
+    print(f"ntkviz: taken in as {subject.id}", file=sys.stderr)
+    return {"upload": subject.id}
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ntkviz.studies.export import export_study
+    from ntkviz.studies.store import Store
+
+    store = Store(options.home)
+    study = store.load_study(store.find(options.study))
+    files = export_study(study, options.to, what=options.what, top=options.top)
+    if options.json:
+        _print_json({"study": study.key, "folder": str(options.to), "files": [path.name for path in files]})
+    else:
+        print(f"{options.to}: {', '.join(path.name for path in files)}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ntkviz.studies.store import Store
+
+    store = Store(options.home)
+    faults = store.verify()
+    if options.discard:
+        for folder, _ in faults:
+            store.discard(folder)
+    usage = store.usage()
+    if options.json:
+        found = [{"folder": str(folder), "problem": problem} for folder, problem in faults]
+        _print_json({"damaged": found, "discarded": options.discard, **asdict(usage)})
+    else:
+        for folder, problem in faults:
+            print(f"{'deleted' if options.discard else 'damaged'}: {folder}\n  {problem}")
+        print(f"{len(faults)} damaged; {usage.n_studies} studies and {usage.n_kernels} kernels in {store.home}")
+    return 1 if faults and not options.discard else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from ntkviz.studies.doctor import examine
+    from ntkviz.studies.store import Store
+
+    findings = []
+    for finding in examine(Store(options.home)):
+        findings.append(finding)
+        if not options.json:
+            print(f"{'ok    ' if finding.ok else 'BROKEN'} {finding.name}: {finding.found}", flush=True)
+            if not finding.ok:
+                print(f"       next: {finding.next_step}", flush=True)
+    ok = all(finding.ok for finding in findings)
+    if options.json:
+        _print_json({"ok": ok, "findings": [asdict(finding) for finding in findings]})
+    return 0 if ok else 1
+
+
+class _Line:
+    """Says on a stream how far the studies are: one line that changes on a terminal, a line a stage elsewhere."""
+
+    def __init__(self, stream: TextIO, names: list[str], expected: Sequence[dict[str, float]]) -> None:
+        self._stream, self._names, self._pace = stream, names, Pace(expected)
+        self._shown, self._stage, self.position = 0.0, "", 0
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self._pace.tell(self.position, stage, fraction)
+        now, same = time.monotonic(), stage == self._stage
+        if same and now - self._shown < (0.1 if self._stream.isatty() else 5.0):
+            return
+        self._shown, self._stage = now, stage
+        left = self._pace.seconds_left
+        text = f"{self._pace.fraction:4.0%}  {self._names[self.position]}: {stage}, {_span(left)}"
+        if self._stream.isatty():
+            print(f"\r\033[K{text}", end="", file=self._stream, flush=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def done(self) -> None:
+        """Leave the terminal with a clean line."""
+        if self._stream.isatty():
+            print("\r\033[K", end="", file=self._stream, flush=True)
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "time left not yet known"
+    return f"{seconds:.0f} s left" if seconds < 100 else f"{seconds / 60:.0f} min left"
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _print_studies(summaries: list[dict]) -> None:
+    rows = [
+        {**summary, **summary["fidelity"], "s": sum(summary["seconds"].values()), "key": summary["study"][:12]}
+        for summary in summaries
+    ]
+    columns = (
+        "key",
+        "subject",
+        "kernel",
+        "surrogate",
+        "n_train",
+        "n_test",
+        "kendall_tau",
+        "tad",
+        "agreement",
+        "r_squared",
+        "s",
+        "peak_mb",
+    )
+    _print_table(rows, columns)
+    for note in dict.fromkeys(note for summary in summaries for note in summary["notes"]):
+        print(f"note: {note}")
+
+
+def _print_table(rows: list[dict], columns: Sequence[str]) -> None:
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
+    for line in [list(columns), *cells]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+    return "-" if value is None else str(value)

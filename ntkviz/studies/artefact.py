@@ -1,0 +1,299 @@
+"""One stored result: a folder of ``.npy`` files and a ``manifest.json`` that is written last.
+
+A folder appears under its name complete or not at all: everything is written into a temporary folder beside it, synced to
+disk, checked against what was meant to be written, and renamed. It is never changed afterwards. The manifest carries the
+size and the sha256 of each file and a sha256 of itself, so that a flipped bit, a missing file and a short one are noticed
+before a figure is drawn from them.
+"""
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from ntkviz.errors import BudgetExceeded, StoreCorrupted
+from ntkviz.studies.errors import NotFound
+from ntkviz.studies.hashing import canonical_json, file_sha256, text_sha256
+
+FORMAT = "ntkviz-artefact/1"
+MANIFEST = "manifest.json"
+#: Free space asked for beside the file sizes: the disk's own book-keeping, and a disk that is full to the brim helps nobody.
+_HEADROOM = 1.2
+_RESERVE_BYTES = 16 * 2**20
+#: What is being written or deleted; the number of the process follows.
+_TEMPORARY = ".tmp-"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,120}")
+
+
+def write_artefact(folder: Path, *, kind: str, content: dict, arrays: Mapping[str, np.ndarray], summary: dict) -> bool:
+    """Write a result under its final name, all or nothing.
+
+    Args:
+        folder: the final folder; its name is the key.
+        kind: what it is, such as "study".
+        content: JSON that belongs to the arrays.
+        arrays: name (lower case, digits, underscores) -> array of numbers.
+        summary: JSON that lists read without opening anything else.
+
+    Returns:
+        whether it was written; ``False`` when a whole artefact of that key stands there already (it is the same one, since
+        the key names its contents).
+
+    Raises:
+        BudgetExceeded: when the disk has not enough room.
+        StoreCorrupted: when what arrived on the disk is not what was written.
+        OSError: when the folder cannot be written.
+    """
+    if _is_whole(folder):
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep_temporary(folder.parent)
+    require_space(folder.parent, sum(array.nbytes for array in arrays.values()))
+    temporary = folder.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    temporary.mkdir()
+    try:
+        files = {f"{name}.npy": _write_array(temporary / f"{_checked(name)}.npy", array) for name, array in arrays.items()}
+        manifest = {
+            "format": FORMAT,
+            "kind": kind,
+            "key": folder.name,
+            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "versions": versions(),
+            "bytes": sum(path.stat().st_size for path in temporary.iterdir()),
+            "files": files,
+            "summary": summary,
+            "content": content,
+        }
+        manifest["sha256"] = text_sha256(canonical_json(manifest))
+        write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False))
+        sync_folder(temporary)
+        return _put_in_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an artefact, checked against its own hash and its folder's name.
+
+    Raises:
+        NotFound: when there is no such artefact.
+        StoreCorrupted: when the manifest is missing, cut short, altered or of another format.
+    """
+    if not folder.is_dir():
+        raise NotFound(f"There is no {folder.parent.name[:-1]} {folder.name[:12]} in {folder.parent}.")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        claimed = manifest.pop("sha256")
+        found = text_sha256(canonical_json(manifest))
+    except FileNotFoundError as error:
+        raise StoreCorrupted(damage(folder, MANIFEST, "is missing")) from error
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise StoreCorrupted(damage(folder, MANIFEST, f"cannot be read ({type(error).__name__})")) from error
+    if claimed != found:
+        raise StoreCorrupted(damage(folder, MANIFEST, "was altered: it does not match its own hash"))
+    if manifest["format"] != FORMAT:
+        raise StoreCorrupted(
+            f"{folder} has the format {manifest['format']!r}; this version of ntkviz reads {FORMAT!r}. Run the study again."
+        )
+    if manifest["key"] != folder.name:
+        raise StoreCorrupted(damage(folder, MANIFEST, f"belongs to {manifest['key'][:12]}: the folder was renamed"))
+    return manifest
+
+
+def read_arrays(folder: Path, manifest: dict, *, verify: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of an artefact, read-only and mapped from the disk.
+
+    Args:
+        folder: the artefact.
+        manifest: from :func:`read_manifest`.
+        verify: check the hash of each file as well as its size. A file is hashed once a process, until it changes.
+
+    Raises:
+        StoreCorrupted: when a file is missing, of another size, altered or no array.
+    """
+    check_files(folder, manifest, verify=verify)
+    arrays = {}
+    for name in manifest["files"]:
+        try:
+            arrays[name.removesuffix(".npy")] = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreCorrupted(damage(folder, name, f"cannot be read ({error})")) from error
+    return arrays
+
+
+def check_files(folder: Path, manifest: dict, *, verify: bool = True) -> None:
+    """Compare the files of an artefact with its manifest.
+
+    Raises:
+        StoreCorrupted: naming the first file that is missing, of another size, or altered.
+    """
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size != entry["bytes"]:
+                raise StoreCorrupted(damage(folder, name, f"has {size:,} bytes instead of {entry['bytes']:,}"))
+            if verify and file_sha256(path) != entry["sha256"]:
+                raise StoreCorrupted(damage(folder, name, "was altered: its sha256 is not the one that was stored"))
+        except FileNotFoundError as error:
+            raise StoreCorrupted(damage(folder, name, "is missing")) from error
+        except OSError as error:
+            raise StoreCorrupted(damage(folder, name, f"cannot be read ({error})")) from error
+
+
+def damage(folder: Path, name: str, what: str) -> str:
+    """The sentence about a file of an artefact, saying which one and what to do."""
+    where = f"{folder.parent.name}/{folder.name[:12]}"
+    return (
+        f"{name} of {where} {what}. Nothing is read from it. Remove the damage with `python -m ntkviz verify --discard` "
+        f"and run the study again. Folder: {folder}"
+    )
+
+
+def require_space(folder: Path, n_bytes: int) -> None:
+    """Check that a disk has room.
+
+    Raises:
+        BudgetExceeded: with the figures, when it has not.
+    """
+    needed = int(n_bytes * _HEADROOM) + _RESERVE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise BudgetExceeded(
+            f"Saving needs {needed / 2**20:,.0f} MB on the disk of {folder}; {free / 2**20:,.0f} MB are free. "
+            "Delete studies that are no longer needed, or set NTKVIZ_HOME to a larger disk."
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file and wait until it is on the disk.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
+    """Replace a text file in one step: a reader sees the old one or the new one.
+
+    Args:
+        path: the file.
+        text: its new contents.
+        sync: wait for the disk; not worth it for a progress report that is replaced a moment later.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        if sync:
+            write_text(temporary, text)
+        else:
+            temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if sync:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's entries are on the disk, where the system can (Windows cannot open folders)."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove(folder: Path) -> None:
+    """Delete an artefact so that no reader sees half of it: out of the list first, then its files."""
+    trash = folder.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+    with suppress(FileNotFoundError):
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def sweep_temporary(parent: Path) -> None:
+    """Delete what processes that were killed have left; what a living one is writing stays."""
+    for path in parent.glob(f"{_TEMPORARY}*"):
+        owner = path.name.removeprefix(_TEMPORARY).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on, without importing the packages."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("ntkviz", "numpy", "scipy", "scikit-learn", "torch"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"An array is called {name!r}; expected lower-case letters, digits and underscores.")
+    return name
+
+
+def _write_array(path: Path, array: np.ndarray) -> dict[str, object]:
+    """Write one array and check that it arrived; its entry for the manifest.
+
+    Raises:
+        StoreCorrupted: when the file does not hold the array's bytes afterwards.
+    """
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    back = np.load(path, mmap_mode="r", allow_pickle=False)
+    # Compared as bytes: NaN equals NaN here, and -0.0 differs from 0.0.
+    if back.dtype != array.dtype or back.shape != array.shape or back.tobytes() != array.tobytes():
+        raise StoreCorrupted(f"{path.name} was not written in full; the disk may be full or failing. Nothing was saved.")
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path), "dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        check_files(folder, read_manifest(folder), verify=False)
+    except (KeyError, StoreCorrupted):
+        return False
+    return True
+
+
+def _put_in_place(temporary: Path, folder: Path) -> bool:
+    """Rename into place; step aside when another process was first, replace what is damaged.
+
+    Raises:
+        OSError: when the folder cannot be renamed for another reason.
+    """
+    while True:
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            if _is_whole(folder):
+                return False
+            # A damaged folder is moved away first: a rename cannot replace a folder that has files in it.
+            remove(folder)
+        else:
+            sync_folder(folder.parent)
+            return True

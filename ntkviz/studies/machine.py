@@ -1,0 +1,92 @@
+"""What this machine is and how fast: threads, memory, the rate of its matrix products."""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from ntkviz.errors import BudgetExceeded
+
+#: Leaves half of an ordinary laptop's 8 GB to the system and the browser.
+DEFAULT_MEMORY_MB = 4096.0
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def n_threads() -> int:
+    """Threads that numeric work uses: what OMP_NUM_THREADS says, otherwise the physical cores this process may run on."""
+    with suppress(KeyError, ValueError):
+        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def reset_peak_memory() -> None:
+    """Start the peak of :func:`peak_memory_mb` anew, where the system can (Linux); elsewhere it stays that of the process."""
+    with suppress(OSError):
+        _CLEAR.write_text("5", encoding="ascii")
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory of this process, MB of 2^20 bytes, since it began or since :func:`reset_peak_memory`."""
+    with suppress(OSError, StopIteration, ValueError, IndexError):
+        line = next(line for line in _STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    with suppress(ImportError):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return psutil.Process().memory_info().peak_wset / 2**20  # type: ignore[attr-defined]
+
+
+def available_memory_mb() -> float:
+    """Memory that can be had without swapping, MB."""
+    return psutil.virtual_memory().available / 2**20
+
+
+@cache
+def gemm_rate() -> float:
+    """Multiply-adds times two a second of this machine's float32 matrix product, best of a few; takes under half a second.
+
+    Measured in NumPy, so that a page can quote without importing torch, on a shape like a Gram block's.
+    """
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((512, 2048), dtype=np.float32), rng.standard_normal((2048, 512), dtype=np.float32)
+    flops = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
+    np.matmul(a, b)  # the first product starts the threads of the BLAS
+    best, end = np.inf, time.perf_counter() + 0.3
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        np.matmul(a, b)
+        best = min(best, time.perf_counter() - began)
+    return flops / best
+
+
+def memory_limit_mb() -> float:
+    """What a study may take: NTKVIZ_MEMORY_MB, otherwise 4,096 MB.
+
+    Raises:
+        BudgetExceeded: when NTKVIZ_MEMORY_MB is no positive number.
+    """
+    text = os.environ.get("NTKVIZ_MEMORY_MB", "").strip()
+    if not text:
+        return DEFAULT_MEMORY_MB
+    with suppress(ValueError):
+        if float(text) > 0:
+            return float(text)
+    raise BudgetExceeded(f"NTKVIZ_MEMORY_MB is {text!r}; expected a positive number of MB. Correct it or remove it.")
+
+
+def kernel_memory_mb() -> int:
+    """What a kernel may take of :func:`memory_limit_mb` for all that grows with N: what torch and a chunk of samples leave.
+
+    Raises:
+        BudgetExceeded: when NTKVIZ_MEMORY_MB is no positive number.
+    """
+    return int(max(0.25 * memory_limit_mb(), memory_limit_mb() - 1200))

@@ -1,0 +1,136 @@
+"""The process of a job: makes its studies, tells of the progress, and ends when it is asked to."""
+
+import signal
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from ntkviz.errors import JobCancelled, NtkvizError
+from ntkviz.studies import jobs
+from ntkviz.studies.job import Job, cancel_path, finish, jobs_folder, log_path, read_job, write_job
+from ntkviz.studies.lock import hold
+from ntkviz.studies.pace import Pace
+from ntkviz.studies.pipeline import run_study
+from ntkviz.studies.store import Store
+
+#: At most four state files a second: enough for a bar that moves, little for the disk.
+_WRITE_SECONDS = 0.25
+
+
+def work(job_id: str, home: Path) -> int:
+    """Make the studies of a job that was launched for this process.
+
+    Args:
+        job_id: the job.
+        home: the folder of store and jobs.
+
+    Returns:
+        exit code: 0 when all studies were made, 1 when not.
+
+    Raises:
+        NotFound: when there is no such job.
+        StoreCorrupted: when its file cannot be read.
+    """
+    with hold(jobs_folder(home) / "worker.lock"):
+        # Whoever launched this process holds the queue until the job's file says so.
+        with hold(jobs_folder(home) / "queue.lock"):
+            job = read_job(home, job_id)
+        if job.state != "running":
+            print(f"The job {job_id} is {job.state} and not for this process.", file=sys.stderr)
+            return 1
+        ended = _work(job, home)
+        with hold(jobs_folder(home) / "queue.lock"):
+            write_job(home, ended)
+    jobs.advance(home)
+    return 0 if ended.state == "done" else 1
+
+
+def _work(job: Job, home: Path) -> Job:
+    """Make the studies; the job as ended."""
+    progress = Progress(job, home)
+    signal.signal(signal.SIGTERM, lambda *_: progress.stop())
+    store = Store(home)
+    for position, spec in enumerate(job.specs):
+        try:
+            progress.begin(position)
+            key = run_study(spec, store=store, on_progress=progress).key
+        except JobCancelled as error:
+            return finish(progress.job, "cancelled", str(error))
+        except NtkvizError as error:
+            progress.failed(position, str(error))
+        except MemoryError:
+            progress.failed(position, "The machine's memory did not suffice. Ask for fewer training points.")
+        except Exception as error:
+            traceback.print_exc()
+            reason = (
+                f"An error in ntkviz itself ({type(error).__name__}: {error}). The log has the details: {log_path(home, job.id)}"
+            )
+            progress.failed(position, reason)
+        else:
+            progress.made(position, key)
+    errors = [error for error in progress.job.errors if error]
+    return finish(progress.job, "failed" if errors else "done", " ".join(errors))
+
+
+class Progress:
+    """Keeps a job's state file up to date, and raises :class:`JobCancelled` once the job is to stop.
+
+    Args:
+        job: the job, running.
+        home: the folder of store and jobs.
+    """
+
+    def __init__(self, job: Job, home: Path) -> None:
+        self.job = job
+        self._home = home
+        self._stopping = False
+        self._written = time.monotonic()
+        self._pace = Pace(job.expected)
+
+    def stop(self) -> None:
+        """Raise :class:`JobCancelled` at the next call; safe in a signal handler."""
+        self._stopping = True
+
+    def begin(self, position: int) -> None:
+        """The study at this position is next."""
+        self.job = replace(self.job, current=position)
+        self("load", 0.0)
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Take note of a stage's fraction.
+
+        Raises:
+            JobCancelled: when the job is to stop.
+        """
+        if self._stopping or cancel_path(self._home, self.job.id).exists():
+            raise JobCancelled(f"Cancelled in the stage {stage!r} of study {self.job.current + 1} of {len(self.job.specs)}.")
+        self._pace.tell(self.job.current, stage, fraction)
+        self.job = replace(
+            self.job,
+            stage=stage,
+            stage_fraction=fraction,
+            fraction=self._pace.fraction,
+            eta_seconds=self._pace.seconds_left,
+        )
+        now = time.monotonic()
+        if now - self._written >= _WRITE_SECONDS:
+            self._written = now
+            write_job(self._home, self.job, sync=False)
+
+    def made(self, position: int, key: str) -> None:
+        """The study is finished."""
+        results = tuple(key if i == position else old for i, old in enumerate(self.job.results))
+        self._close(position, replace(self.job, results=results))
+
+    def failed(self, position: int, error: str) -> None:
+        """The study failed; the others are still made."""
+        print(error, file=sys.stderr)
+        errors = tuple(error if i == position else old for i, old in enumerate(self.job.errors))
+        self._close(position, replace(self.job, errors=errors))
+
+    def _close(self, position: int, job: Job) -> None:
+        self._pace.finish(position)
+        self.job = replace(job, fraction=self._pace.fraction)
+        write_job(self._home, self.job)
