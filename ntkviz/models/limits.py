@@ -36,9 +36,9 @@ class ModelLimits:
         return int(self.file_mb * 2**20)
 
 
-#: The local ones only keep a mistake from filling the machine.
+#: The local ones only keep a mistake from filling the machine; 50 million parameters is what a specification may have.
 MODEL_LIMITS: dict[str, ModelLimits] = {
-    "local": ModelLimits(file_mb=2048, n_parameters=200_000_000, memory_mb=12_000, seconds=300),
+    "local": ModelLimits(file_mb=2048, n_parameters=50_000_000, memory_mb=12_000, seconds=300),
     "team": ModelLimits(file_mb=256, n_parameters=50_000_000, memory_mb=4_000, seconds=90),
     "teaching": ModelLimits(file_mb=32, n_parameters=5_000_000, memory_mb=2_500, seconds=60),
 }

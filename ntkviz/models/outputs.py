@@ -82,7 +82,7 @@ def as_inputs(model: nn.Module, x: np.ndarray | torch.Tensor) -> torch.Tensor:
 def frozen_eval(model: nn.Module) -> Iterator[nn.Module]:
     """Hold a model in eval mode, then give every module its own training flag back.
 
-    The flags are set directly and not through ``eval()``, which a model may override. The state of torch's random
+    The flags are set directly and not through the method ``eval``, which a model may override. The state of torch's random
     generators is restored as well, so that a look at a model does not change what a seeded program does next, and so are the
     ``requires_grad`` flags of the parameters.
 

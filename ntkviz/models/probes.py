@@ -238,7 +238,8 @@ def _deterministic(look: _Look) -> ProbeRow:
     if share <= look.tolerance:
         return ProbeRow("deterministic", True, "info", "Three passes on the same inputs give the same logits.")
     calls = matching_line(
-        look.model, r"dropout\w*\((?![^)]*training)|torch\.(?:rand|randn|bernoulli|randint|normal)\b|rand(?:n|int)?_like"
+        look.model,
+        r"(?:F|functional)\.\w*dropout\w*\((?!.*training)|torch\.(?:rand|randn|bernoulli|randint|normal)\b|rand(?:n|int)?_like",
     )
     cause = (
         f"{calls} seems to draw random numbers in eval mode; write F.dropout(x, p, training=self.training)"

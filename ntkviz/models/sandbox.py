@@ -48,7 +48,7 @@ class ChildResult:
 
     Attributes:
         value: what its ``main`` returned, JSON types; as little to be trusted as the file that it worked on.
-        seconds: its own work, without the start of Python.
+        seconds: its work with the imports, without the start of Python.
         peak_mb: most memory that it held, or None where the system does not tell.
         missing_limits: limits that this system does not have, in words.
     """

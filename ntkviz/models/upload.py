@@ -93,7 +93,7 @@ def open_upload(
     """Open a model or a data file that somebody brought.
 
     Args:
-        path: ``.safetensors``, or a state dict as ``.pt`` or ``.pth`` (with ``architecture``); ``.npz``, ``.csv``, ``.jsonl`` or
+        path: ``.safetensors``, or a state dict as ``.pt``, ``.pth`` or ``.ckpt`` (with ``architecture``); ``.npz``, ``.csv``, ``.jsonl`` or
             a ``.zip`` of class folders; in local mode ``.py``.
         mode: the server's mode; it sets the caps.
         architecture: what network the weights belong to: a name of ``architectures()``, a specification as dict or as JSON

@@ -31,7 +31,7 @@ class UploadReport:
         dataset: name, kind, class names, sizes and shapes of the data, or None.
         duplicates: what was found about repeated points, or None.
         folder: where the checked model and data were written, or None.
-        seconds: the child's work, without its start.
+        seconds: the child's work with its imports.
         peak_mb: most memory that it held.
         missing_limits: limits of the child that this system does not have.
     """

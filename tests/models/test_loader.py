@@ -249,7 +249,7 @@ def test_a_file_is_never_opened_by_an_unsafe_call(tmp_path, monkeypatch):
     assert [str(call["map_location"]) for call in calls] == ["meta", "cpu", "meta"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6),
     kind=st.sampled_from(["pt", "safetensors"]),
@@ -265,7 +265,7 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(changes, kind, tmp_p
     assert isinstance(found, dict) or 10 < len(found) < 600
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1), value=st.binary(min_size=1, max_size=4))
 def test_damaged_pickles_are_read_or_refused_and_nothing_else(place, value, tmp_path):
     parts = members(saved(network().state_dict()))
@@ -356,7 +356,7 @@ def test_no_guess_is_made_where_shapes_do_not_chain(shapes):
     assert guess_spec(shapes) is None
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     shapes=st.dictionaries(
         st.from_regex(r"([a-z]{0,3}\.)?[0-9]{1,2}\.(weight|bias|running_mean)", fullmatch=True),

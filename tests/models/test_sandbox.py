@@ -15,7 +15,7 @@ CHILD = "tests.models.children"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
 
-def run(*arguments: str, seconds: int = 20, memory_mb: int = 500, **options):
+def run(*arguments: str, seconds: int = 60, memory_mb: int = 500, **options):
     return run_limited([CHILD, *arguments], seconds=seconds, memory_mb=memory_mb, **options)
 
 
@@ -75,7 +75,7 @@ def test_limits_are_set_before_the_work_begins():
 )
 def test_every_way_to_die_is_a_sentence(deed, says):
     with pytest.raises(UploadRejected) as caught:
-        run(deed, seconds=1 if deed in {"spin", "sleep"} else 20, file_mb=1, what="The file 'x.pt'")
+        run(deed, seconds=1 if deed in {"spin", "sleep"} else 60, file_mb=1, what="The file 'x.pt'")
     message = str(caught.value)
     assert says in message
     assert "'x.pt'" in message
