@@ -78,7 +78,7 @@ def prepare(name: str, published: Path, folder: Path) -> None:
     """
     source = SOURCES[name]
     file = published / (source.file or "")
-    if not file.exists():
+    if source.file is not None and not file.exists():
         raise FileNotFoundError(
             f"Expected {source.title} in the file {source.file} of {published}; it is not there. "
             "Give the folder that holds it with --data."
