@@ -123,7 +123,7 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> 
                 todo="Write the file again.",
             )
         ) from error
-    if dtype.hasobject or dtype.names is not None or dtype.kind not in "biufUS" or not dtype.itemsize:
+    if dtype.names is not None or dtype.kind not in "biufUS" or not dtype.itemsize:
         what = "Python objects (a pickle)" if dtype.hasobject else f"the type {short(dtype)}"
         raise UploadRejected(
             explain(

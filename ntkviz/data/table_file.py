@@ -95,10 +95,13 @@ def read_frame(path: Path, schema: dict[str, Any]) -> pd.DataFrame:
         ValueError: when file and schema disagree.
     """
     names = [column["name"] for column in schema["columns"]]
-    with path.open("r", encoding="utf-8", errors="surrogatepass", newline="") as file:
-        # A text may be longer than the module's default field limit of 131,072 letters; the file is our own.
-        csv.field_size_limit(2**31 - 1)
-        rows = list(csv.reader(file))
+    # A text may be longer than the module's usual field limit of 131,072 letters; the file is our own, its hash holds.
+    usual = csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open("r", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            rows = list(csv.reader(file))
+    finally:
+        csv.field_size_limit(usual)
     if not rows or rows[0] != names or (names and len(rows) - 1 != schema["rows"]):
         raise ValueError(
             f"{path.name} does not have the {schema['rows']} rows and the columns {names[:10]} that its schema lists."

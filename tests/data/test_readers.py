@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ntkviz.data import readers
 from ntkviz.data.options import Limits, Missing, ReadOptions
 from ntkviz.data.readers import ACCEPTED, read_dataset
 from ntkviz.errors import UploadRejected
@@ -16,7 +17,7 @@ from ntkviz.types import DataKind
 from tests.data.files import put, valid_files
 
 FILES = valid_files()
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def read_or_refuse(path: Path, options: ReadOptions) -> str:
@@ -167,3 +168,17 @@ def test_an_unknown_mode_is_named() -> None:
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         ReadOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("fault", "match"), [(RuntimeError("inner"), r"cannot be read \(RuntimeError\)"), (MemoryError(), "fit into the memory")]
+)
+def test_a_fault_inside_a_reader_never_leaves_as_a_traceback(
+    fault: Exception, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reader(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setitem(readers._READERS, ".csv", reader)
+    with pytest.raises(UploadRejected, match=match):
+        read_dataset(put(tmp_path, "x.csv", FILES[".csv"]))

@@ -147,3 +147,10 @@ def test_a_table_that_csv_cannot_carry_is_refused_and_the_old_set_stays(saved: P
     with pytest.raises(ValueError, match=r"'meta'"):
         save_dataset(replace(before, meta=meta), saved)
     assert_same(before, load_dataset(saved))
+
+
+def test_a_very_long_text_in_a_table_comes_back(saved: Path) -> None:
+    meta = pd.DataFrame({"remark": ["x" * 200_000] + [""] * 11})
+    dataset = replace(load_dataset(saved), meta=meta)
+    save_dataset(dataset, saved)
+    assert_same(dataset, load_dataset(saved))
