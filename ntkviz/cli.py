@@ -3,15 +3,14 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from ntkviz.cli_output import ProgressLine, print_json, print_studies, print_table
 from ntkviz.errors import NtkvizError
-from ntkviz.studies.pace import Pace
 
 _EPILOG = """examples:
   python -m ntkviz samples
@@ -164,9 +163,9 @@ def _samples(options: argparse.Namespace) -> int:
         {**{field: getattr(card, field) for field in fields}, "planted": card.planted and card.planted["kind"]} for card in cards
     ]
     if options.json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(rows, ("name", "title", "kind", "n_train", "n_test", "n_classes", "n_parameters", "accuracy_test"))
+        print_table(rows, ("name", "title", "kind", "n_train", "n_test", "n_classes", "n_parameters", "accuracy_test"))
     return 0
 
 
@@ -176,13 +175,13 @@ def _studies(options: argparse.Namespace) -> int:
 
     entries = Store(options.home).list_studies()
     if options.json:
-        _print_json([plain({**asdict(entry), "spec": entry.spec and entry.spec.to_dict()}) for entry in entries])
+        print_json([plain({**asdict(entry), "spec": entry.spec and entry.spec.to_dict()}) for entry in entries])
         return 0
     rows = [
         {**entry.summary, **entry.summary.get("fidelity", {}), "key": entry.key[:12], "created": entry.created[:19]}
         for entry in entries
     ]
-    _print_table(rows, ("key", "created", "subject", "kernel", "surrogate", "n_train", "n_test", "kendall_tau", "agreement"))
+    print_table(rows, ("key", "created", "subject", "kernel", "surrogate", "n_train", "n_test", "kendall_tau", "agreement"))
     for entry in entries:
         if entry.problem:
             print(f"ntkviz: {entry.problem}", file=sys.stderr)
@@ -194,10 +193,10 @@ def _jobs(options: argparse.Namespace) -> int:
 
     jobs = list_jobs(options.home)
     if options.json:
-        _print_json([{**asdict(job), "specs": [spec.to_dict() for spec in job.specs]} for job in jobs])
+        print_json([{**asdict(job), "specs": [spec.to_dict() for spec in job.specs]} for job in jobs])
         return 0
     rows = [{**asdict(job), "studies": len(job.specs), "percent": round(100 * job.fraction)} for job in jobs]
-    _print_table(rows, ("id", "state", "studies", "stage", "percent", "error"))
+    print_table(rows, ("id", "state", "studies", "stage", "percent", "error"))
     return 0
 
 
@@ -223,19 +222,19 @@ def _run(options: argparse.Namespace) -> int:
     if line is not None:
         line.done()
     if options.json:
-        _print_json(summaries[0] if len(summaries) == 1 else summaries)
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
     else:
-        _print_studies(summaries)
+        print_studies(summaries)
     return 0
 
 
-def _announce(specs: list, home: Path) -> "_Line":
+def _announce(specs: list, home: Path) -> ProgressLine:
     """Say what the studies are going to take."""
     from ntkviz.studies.quote import quote
 
     estimate = quote(specs, home=home)
     print(f"ntkviz: {estimate.sentence()}", file=sys.stderr)
-    return _Line(sys.stderr, [f"{spec.subject_id} {spec.kernel} {spec.surrogate}" for spec in specs], estimate.per_spec)
+    return ProgressLine(sys.stderr, [f"{spec.subject_id} {spec.kernel} {spec.surrogate}" for spec in specs], estimate.per_spec)
 
 
 def _specs(options: argparse.Namespace, subject: dict[str, str]) -> list:
@@ -292,7 +291,7 @@ def _export(options: argparse.Namespace) -> int:
     study = store.load_study(store.find(options.study))
     files = export_study(study, options.to, what=options.what, top=options.top)
     if options.json:
-        _print_json({"study": study.key, "folder": str(options.to), "files": [path.name for path in files]})
+        print_json({"study": study.key, "folder": str(options.to), "files": [path.name for path in files]})
     else:
         print(f"{options.to}: {', '.join(path.name for path in files)}")
     return 0
@@ -309,7 +308,7 @@ def _verify(options: argparse.Namespace) -> int:
     usage = store.usage()
     if options.json:
         found = [{"folder": str(folder), "problem": problem} for folder, problem in faults]
-        _print_json({"damaged": found, "discarded": options.discard, **asdict(usage)})
+        print_json({"damaged": found, "discarded": options.discard, **asdict(usage)})
     else:
         for folder, problem in faults:
             print(f"{'deleted' if options.discard else 'damaged'}: {folder}\n  {problem}")
@@ -330,78 +329,5 @@ def _doctor(options: argparse.Namespace) -> int:
                 print(f"       next: {finding.next_step}", flush=True)
     ok = all(finding.ok for finding in findings)
     if options.json:
-        _print_json({"ok": ok, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": ok, "findings": [asdict(finding) for finding in findings]})
     return 0 if ok else 1
-
-
-class _Line:
-    """Says on a stream how far the studies are: one line that changes on a terminal, a line a stage elsewhere."""
-
-    def __init__(self, stream: TextIO, names: list[str], expected: Sequence[dict[str, float]]) -> None:
-        self._stream, self._names, self._pace = stream, names, Pace(expected)
-        self._shown, self._stage, self.position = 0.0, "", 0
-
-    def __call__(self, stage: str, fraction: float) -> None:
-        self._pace.tell(self.position, stage, fraction)
-        now, same = time.monotonic(), stage == self._stage
-        if same and now - self._shown < (0.1 if self._stream.isatty() else 5.0):
-            return
-        self._shown, self._stage = now, stage
-        left = self._pace.seconds_left
-        text = f"{self._pace.fraction:4.0%}  {self._names[self.position]}: {stage}, {_span(left)}"
-        if self._stream.isatty():
-            print(f"\r\033[K{text}", end="", file=self._stream, flush=True)
-        else:
-            print(text, file=self._stream, flush=True)
-
-    def done(self) -> None:
-        """Leave the terminal with a clean line."""
-        if self._stream.isatty():
-            print("\r\033[K", end="", file=self._stream, flush=True)
-
-
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return "time left not yet known"
-    return f"{seconds:.0f} s left" if seconds < 100 else f"{seconds / 60:.0f} min left"
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _print_studies(summaries: list[dict]) -> None:
-    rows = [
-        {**summary, **summary["fidelity"], "s": sum(summary["seconds"].values()), "key": summary["study"][:12]}
-        for summary in summaries
-    ]
-    columns = (
-        "key",
-        "subject",
-        "kernel",
-        "surrogate",
-        "n_train",
-        "n_test",
-        "kendall_tau",
-        "tad",
-        "agreement",
-        "r_squared",
-        "s",
-        "peak_mb",
-    )
-    _print_table(rows, columns)
-    for note in dict.fromkeys(note for summary in summaries for note in summary["notes"]):
-        print(f"note: {note}")
-
-
-def _print_table(rows: list[dict], columns: Sequence[str]) -> None:
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
-    for line in [list(columns), *cells]:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
-    return "-" if value is None else str(value)

@@ -28,7 +28,7 @@ def gradient_arrows(gradients: np.ndarray, names: Sequence[str], query: np.ndarr
         supports = float(arrow @ asked) >= 0
         colour = palette.POSITIVE if supports else palette.NEGATIVE
         _arrow(fig, arrow, name, colour, width=3.5 if index == chosen else 1.8, dash="solid" if supports else "dash")
-    _arrow(fig, asked, "the point asked about", palette.NEUTRAL, width=5, dash="solid")
+    _arrow(fig, asked, "asked about", palette.NEUTRAL, width=5, dash="solid")
     reach = 1.15 * max(0.3, float(np.abs(np.vstack([arrows, asked])).max()))
     fig.update_xaxes(title_text="df/da", range=[-reach, reach], zeroline=True)
     fig.update_yaxes(title_text="df/db", range=[-reach, reach], scaleanchor="x", zeroline=True)
@@ -49,7 +49,7 @@ def reading_gradient_arrows(kernel: np.ndarray, names: Sequence[str]) -> str:
     high, low = int(values.argmax()), int(values.argmin())
     text = f"The gradient of {names[high]} has the largest inner product with that of the point asked about (K = {palette.number(float(values[high]))})"
     if values[low] < 0:
-        return f"{text}; that of {names[low]} points the other way (K = {palette.number(float(values[low]))}): a step on it moves the prediction the wrong way round."
+        return f"{text}; that of {names[low]} points the other way (K = {palette.number(float(values[low]))}): what raises the output there lowers it here."
     return f"{text}; none points the other way."
 
 
@@ -129,9 +129,11 @@ def plane_map(
             showarrow=True,
             arrowhead=0,
             arrowwidth=1,
-            ax=20,
-            ay=-20,
-            font={"size": 15},
+            ax=18,
+            ay=-22,
+            font={"size": 14, "color": "#1B1B1B"},
+            bgcolor="rgba(255,255,255,0.85)",
+            bordercolor=palette.NEUTRAL,
         )
     fig.update_xaxes(title_text="first input", zeroline=False, showgrid=False)
     fig.update_yaxes(title_text="second input", zeroline=False, showgrid=False, scaleanchor="x")
@@ -210,18 +212,26 @@ def reading_share_and_truth(correlation: float, top_share: int, top_truth: int) 
 
 
 def _arrow(fig: go.Figure, arrow: np.ndarray, name: str, colour: str, *, width: float, dash: str) -> None:
-    """A line from the origin with its head and its name."""
+    """A line from the origin with its head; its first words stand beyond the head, all of them in the legend."""
     style = {"color": colour, "width": width, "dash": dash}
     fig.add_trace(
         go.Scatter(
             x=[0, arrow[0]],
             y=[0, arrow[1]],
-            mode="lines+markers+text",
+            mode="lines+markers",
             line=style,
             marker={"symbol": ["circle", "arrow"], "size": [1, 14], "angleref": "previous", "color": colour},
-            text=["", palette.short(name, 24)],
-            textposition="top center",
             name=palette.short(name, 24),
             hovertemplate="df/da %{x:.3f}<br>df/db %{y:.3f}<extra></extra>",
         )
+    )
+    away = arrow / max(float(np.linalg.norm(arrow)), 1e-12)
+    fig.add_annotation(
+        x=arrow[0],
+        y=arrow[1],
+        text=palette.short(name.partition(" (")[0], 24),
+        showarrow=False,
+        xshift=34 * away[0],
+        yshift=16 * np.sign(away[1]),
+        font={"size": 13},
     )

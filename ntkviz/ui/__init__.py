@@ -1,0 +1,1 @@
+"""Streamlit helpers: state, gates, pickers, pictures. The only package that imports streamlit."""

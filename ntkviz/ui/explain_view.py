@@ -1,0 +1,310 @@
+"""The page Explain: one prediction, the training examples that it is the sum of, and how far to believe it."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ntkviz.explain.concentration import concentration, top_contributors
+from ntkviz.explain.groups import class_totals
+from ntkviz.explain.neighbours import neighbours
+from ntkviz.explain.share import share_of
+from ntkviz.fidelity.scores import scores_of
+from ntkviz.figures import attribution, probability, waterfall, weights
+from ntkviz.studies.study import Study
+from ntkviz.types import Dataset
+from ntkviz.ui import layout, media, state
+from ntkviz.ui.explained import Explanation, explanation, runner_up
+from ntkviz.ui.point_picker import meta_columns, picture, picture_column, tiles
+from ntkviz.ui.points import Outcomes
+from ntkviz.ui.text import escape, number, percent
+
+NOT_REMOVAL = "A share is a term of the surrogate's sum. It is **not** what would happen if the network were trained again without the example."
+
+
+def point_head(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
+    """The point, what network and surrogate say of it, and whether its explanation may be used."""
+    names, label = study.class_names, int(points.labels[m])
+    caption = f"Test point {points.ids[m]}, labelled **{escape(names[label])}**"
+    if data.kind == "image":
+        left, right = st.columns([2, 5], vertical_alignment="center")
+        with left:
+            media.show_point(data, "test", int(points.ids[m]), width="stretch", caption=caption)
+    else:
+        right = st.container()
+        media.show_point(data, "test", int(points.ids[m]), caption=caption)
+    with right:
+        badge(points, m, names)
+    network = np.exp(scores_of(study.logits_test[m : m + 1]).log_probability[0])
+    surrogate = np.exp(scores_of(study.surrogate_logits[m : m + 1]).log_probability[0])
+    fig = probability.probability_bars(network, surrogate, names, true_class=label)
+    fig.update_layout(height=112 + 25 * min(len(names), 10))
+    fig.update_traces(constraintext="none", textfont_size=11)  # else Plotly shrinks the words to the bars' thickness
+    reading = probability.reading_probability(network, surrogate, names, true_class=label)
+    table = pd.DataFrame({"class": names, "network": network, "surrogate": surrogate})
+    layout.figure(fig, reading, table, key="probabilities")
+
+
+def badge(points: Outcomes, m: int, names: tuple[str, ...]) -> None:
+    """Whether surrogate and network agree here, and how usual the distance between them is."""
+    said, told = escape(names[points.network[m]]), escape(names[points.surrogate[m]])
+    far = np.abs(points.network_odds - points.surrogate_odds)
+    rank = float((far < far[m]).mean())
+    where = f"their log-odds of the label are further apart than at {percent(rank, 0)} of the test points"
+    odds = f"network {number(points.network_odds[m])}, surrogate {number(points.surrogate_odds[m])}; {where}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if points.agrees[m]:
+            st.badge("Surrogate agrees", icon=":material/check_circle:", color="blue")
+            st.markdown(f"Both say **{said}**.", width="content")
+        else:
+            st.badge("Surrogate differs: do not use", icon=":material/block:", color="orange")
+            st.markdown(f"The network says **{said}**, the surrogate **{told}**.", width="content")
+        if not points.right[m]:
+            st.badge("Network wrong", icon=":material/close:", color="gray")
+    if not points.agrees[m]:
+        st.warning(
+            "What follows takes apart the surrogate's score. Here the surrogate answers otherwise than the network, so it explains an "
+            "answer that the network did not give.",
+            icon=":material/warning:",
+        )
+    st.caption(f"Log-odds of the label: {odds}.")
+
+
+def choose_question(study: Study, points: Outcomes, m: int) -> tuple[Explanation, int]:
+    """Class to explain, class to compare it with, and how many examples to show.
+
+    Returns:
+        The explanation, and k.
+    """
+    names, mine = study.class_names, f"{study.key}:{points.ids[m]}"
+    if state.get("explain_for") != mine:  # another point: the question starts from its own prediction again
+        state.forget("explain_class", "explain_against")
+        state.put("explain_for", mine)
+    left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
+    said = int(points.network[m])
+    with left:
+        label = state.sticky(
+            st.selectbox,
+            "Class to explain",
+            key="explain_class",
+            default=said,
+            options=list(range(len(names))),
+            format_func=lambda c: f"{names[c]} (network's prediction)" if c == said else names[c],
+        )
+    with middle:
+        against = _contrast(study, m, int(label))
+    with right:
+        k = state.sticky(
+            st.slider,
+            "Examples on each side",
+            key="top",
+            default=8,
+            min_value=1,
+            max_value=min(30, study.n_train),
+            help="How many of the strongest training examples for and against are shown. All others stay in the figures beside.",
+        )
+    return explanation(study, m, int(label), against), int(k)
+
+
+def strongest(study: Study, data: Dataset, found: Explanation, k: int) -> None:
+    """The strongest examples for and against, beside the distribution of all."""
+    ends = top_contributors(found.shares, k)
+    st.caption(NOT_REMOVAL)
+    names, labels = list(study.class_names), study.y_train
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        for title, chosen in (("for", ends.supporters), ("against", ends.opponents)):
+            st.markdown(f"**Speak {title} {escape(found.target)}**")
+            if len(chosen):
+                _examples(study, data, found, chosen.tolist())
+            else:
+                st.caption("No training example does.")
+    with right:
+        st.markdown(f"**All {study.n_train:,} shares, so that the few are seen among the many**")
+        target, ids = found.target, study.train_index
+        fig = attribution.distribution(
+            found.shares, labels=labels, class_names=names, target=target, ids=ids, k=k, unit="share in the score"
+        )
+        reading = attribution.reading_distribution(found.shares, labels=labels, class_names=names, target=target, k=k)
+        layout.figure(fig, reading, key="distribution")
+    table = example_table(study, data, found, np.argsort(-np.abs(found.shares), kind="stable"))
+    st.caption(
+        attribution.reading_strongest(found.shares, labels=labels, class_names=names, target=target, k=k).replace("*", "\\*")
+    )
+    layout.data_table(table, key="shares", label="All training examples with their shares")
+
+
+def sum_of_shares(study: Study, found: Explanation, k: int) -> None:
+    """The waterfall that adds up, the check, and the totals by class."""
+    names, target = list(study.class_names), found.target
+    steps = waterfall.waterfall_steps(
+        found.shares,
+        intercept=found.intercept,
+        labels=study.y_train,
+        class_names=names,
+        network_logit=found.network,
+        ids=study.train_index.tolist(),
+        k=k,
+    )
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        table = pd.DataFrame([{"part": s.label, "value": s.value, "from": s.start, "to": s.end} for s in steps])
+        fig, reading = waterfall.waterfall(steps, target=target), waterfall.reading_waterfall(steps, target=target)
+        layout.figure(fig, reading, table, key="waterfall")
+    with right:
+        check_row(study, found)
+    st.markdown("**Which training classes push which logit**")
+    _totals(study, found)
+
+
+def check_row(study: Study, found: Explanation) -> None:
+    """The sum of the shares and the intercept minus the score, as a number that everybody can see."""
+    rows = [
+        (f"sum of {study.n_train:,} shares", float(found.shares.sum())),
+        ("intercept of the surrogate", found.intercept),
+        ("surrogate's score, computed apart", found.score),
+        ("shares + intercept − score", found.gap),
+    ]
+    st.markdown("**Does it add up?**")
+    table = pd.DataFrame(rows, columns=["part", "value"])
+    config = {"value": st.column_config.NumberColumn(format="%.6g")}
+    st.dataframe(table, hide_index=True, column_config=config, alt="The sum of the shares, checked.")
+    verdict = "Yes, up to rounding" if abs(found.gap) <= 1e-6 * max(1.0, abs(found.score)) else "**No: report this**"
+    st.markdown(f"{verdict}: shares plus intercept minus score is **{found.gap:.1e}**.")
+    centred = " (here minus the mean over the classes, which softmax does not see)" if study.logits_test.shape[1] > 1 else ""
+    st.caption(
+        f"“Not explained” is what the surrogate's score lacks to the network's logit{centred}. A surrogate that re-learns the labels need not be "
+        "on the network's scale. Compare with another class above for the difference of two logits, which softmax does see."
+    )
+    st.caption(NOT_REMOVAL)
+
+
+def concentrated(study: Study, found: Explanation, k: int) -> None:
+    """How many examples carry the prediction: the curve of |shares| and its marks."""
+    c = concentration(found.shares)
+    facts = [
+        (
+            "Half of all |shares|",
+            f"{c.n50:,} examples",
+            "n50: the strongest examples that hold half of the sum of absolute shares.",
+        ),
+        ("80 %", f"{c.n80:,} examples", "n80."),
+        (
+            "Effective number",
+            f"{c.participation_ratio:,.0f} of {study.n_train:,}",
+            "Participation ratio: so many equal shares would be as spread out.",
+        ),
+        ("Cancellation", percent(c.cancellation), "How much of the vote is against itself: 0 % when all shares have one sign."),
+    ]
+    for cell, (label, value, help_text) in zip(st.columns(len(facts)), facts, strict=True):
+        cell.metric(label, value, help=help_text, border=True)
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        values = np.sort(np.abs(found.shares))[::-1]
+        table = pd.DataFrame({"strongest": np.arange(1, len(values) + 1), "held": np.cumsum(values) / max(values.sum(), 1e-300)})
+        layout.figure(
+            attribution.cumulative_curve(found.shares), attribution.reading_cumulative(found.shares), table, key="cumulative"
+        )
+    with right:
+        fig = weights.similarity_weight_scatter(
+            found.similarity,
+            found.weight,
+            labels=study.y_train,
+            class_names=list(study.class_names),
+            target=found.target,
+            ids=study.train_index,
+            k=k,
+        )
+        layout.figure(fig, weights.reading_similarity_weight(found.similarity, found.weight, k=k), key="similarity_weight")
+
+
+def alike(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> None:
+    """The nearest training examples by the kernel alone: the other question."""
+    near = neighbours(study.rows[m : m + 1], k=min(2 * k, study.n_train))
+    chosen = near.indices[0].tolist()
+    strong = set(np.argsort(-np.abs(found.shares), kind="stable")[: len(chosen)].tolist())
+    same = sum(study.y_train[i] == study.y_test[m] for i in chosen)
+    st.markdown(
+        "**Which training examples look alike to the network?** The largest kernel values: no weights, no class, no sign. This is another "
+        "question than *which examples is the score made of*."
+    )
+    st.caption(
+        f"Of the {len(chosen)} nearest, {same} have the test point's label, and {len(strong & set(chosen))} are among the {len(chosen)} examples with "
+        f"the largest shares of {escape(found.target)}."
+    )
+    _examples(study, data, found, chosen, by="similarity")
+    layout.data_table(example_table(study, data, found, near.indices[0]), key="neighbours", label="The nearest training examples")
+
+
+def example_table(study: Study, data: Dataset, found: Explanation, order: np.ndarray) -> pd.DataFrame:
+    """Training examples with their numbers, in the order given; what is downloaded is what is drawn."""
+    total = max(float(np.abs(found.shares).sum()), 1e-300)
+    ids = study.train_index[order]
+    return pd.DataFrame(
+        {
+            "training point": ids,
+            "label": [study.class_names[c] for c in study.y_train[order]],
+            "share": found.shares[order],
+            "share of all |shares|": np.abs(found.shares[order]) / total,
+            "similarity": found.similarity[order],
+            "weight": found.weight[order],
+            **meta_columns(data, "train", ids),
+        }
+    )
+
+
+def _contrast(study: Study, m: int, label: int) -> int | None:
+    """The class to compare with; None for the class's own score."""
+    names = study.class_names
+    if study.surrogate.n_classes == 1:
+        other = names[1 - label]
+        st.selectbox("Compared with", [other], disabled=True, help="A network with one logit always compares its two classes.")
+        return None
+    second = runner_up(study, m, label)
+    chosen = state.sticky(
+        st.selectbox,
+        "Compared with",
+        key="explain_against",
+        default=-1,
+        options=[-1, *(c for c in range(len(names)) if c != label)],
+        format_func=lambda c: "no other class" if c < 0 else f"{names[c]} (runner-up)" if c == second else names[c],
+        help="Why this class rather than another: the difference of the two scores, and of the shares in them.",
+    )
+    return None if chosen < 0 else int(chosen)
+
+
+def _examples(study: Study, data: Dataset, found: Explanation, chosen: list[int], *, by: str = "share") -> None:
+    """Training examples as pictures with captions, or as rows with their text or values; ``by`` is the number that comes first."""
+    if data.kind == "image":
+        tiles(data, "train", study.train_index[chosen], [_caption(study, found, i, by) for i in chosen])
+        return
+    table = example_table(study, data, found, np.array(chosen))
+    table.insert(0, "picture", [picture(data, "train", int(i)) for i in study.train_index[chosen]])
+    config = {"picture": picture_column(data)} | {
+        name: st.column_config.NumberColumn(format="%+.3g" if name in {"share", "weight"} else "%.3f", width=70)
+        for name in ("share", "share of all |shares|", "similarity", "weight")
+    }
+    numbers = ["share", "similarity"] if by == "share" else ["similarity", "share"]
+    shown = [numbers[0], "label", "picture", numbers[1], "training point"]
+    st.dataframe(table, hide_index=True, column_config=config, column_order=shown, alt="Training examples with their shares.")
+
+
+def _caption(study: Study, found: Explanation, i: int, by: str) -> str:
+    """What stands below a picture."""
+    label = escape(study.class_names[study.y_train[i]])
+    share, alike = f"{found.shares[i]:+.3g}", number(float(found.similarity[i]))
+    if by == "similarity":
+        return f"**{alike}**  \n{label}, share {share}"
+    part = percent(abs(found.shares[i]) / max(float(np.abs(found.shares).sum()), 1e-300))
+    return f"**{share}** ({part})  \n{label}, sim. {alike}"
+
+
+def _totals(study: Study, found: Explanation) -> None:
+    """Which training classes push which logit."""
+    names = list(study.class_names)
+    shares = share_of(study.surrogate, found.similarity)  # (C, N)
+    logits = names if len(shares) > 1 else [f"{names[1]} (one logit)"]
+    totals = class_totals(shares, study.y_train, len(names)).T  # (training classes, logits)
+    fig = attribution.class_totals_heatmap(totals, study.surrogate.intercept, names, logit_names=logits)
+    reading = attribution.reading_class_totals(totals, study.surrogate.intercept, names, logit_names=logits)
+    table = pd.DataFrame(totals, columns=logits).assign(**{"training class": names})[["training class", *logits]]
+    layout.figure(fig, reading, table, key="class_totals")

@@ -1,0 +1,66 @@
+"""What the pages remember between reruns, by name. :mod:`ntkviz.ui.state` refuses any other name."""
+
+from collections.abc import Callable
+
+#: Of the studies, server and layout.
+STUDY_KEYS = {
+    "study": "key (sha256) of the study that all pages show",
+    "point": "id of the test point looked at: its position in the subject's whole test split",
+    "job": "id of the job that the page follows",
+    "watched": "id of a job that was under way in this session: its study opens when it ends",
+    "source": "where the next study comes from: a sample, or files that somebody brings",
+    "subject": "id of the sample or upload that the next study is of",
+    "kernels": "kernels of the next studies",
+    "surrogates": "surrogates of the next studies",
+    "normalize": "form of the kernel in the next studies: cosine or raw",
+    "options": "options of kernels and surrogates in the next studies, by kind and name",
+    "n_train": "N of the next studies",
+    "n_test": "M of the next studies",
+    "seed": "seed of the next studies",
+    "upload_architecture": "registry key of the architecture of an upload, or how it is given",
+    "upload_normalise": "how an upload's inputs are normalised before its first layer",
+    "upload_report": "what the last check of an upload found",
+    "flash": "a sentence to show once, after the rerun",
+    "health": "what the last examination of the server found",
+}
+
+#: Of the pages kernels, fidelity, explain, map and learn: one row a value that outlives a rerun.
+VIEW_KEYS: dict[str, str] = {
+    "kernels_shown": "kernels that the page Kernels compares, by key",
+    "kernel_form": "whether the page Kernels shows cosines or raw values",
+    "similarity_kernel": "kernel whose similarity between classes is shown",
+    "shown": "which test points are listed: all, network wrong, surrogate differs",
+    "shown_class": "true class of the test points that are listed, or all",
+    "order": "order of the list of test points",
+    "explain_for": "study and test point that the class chosen on the page Explain belongs to",
+    "explain_class": "class that the page Explain explains",
+    "explain_against": "class that it is compared with",
+    "top": "how many training examples stand on each side of an explanation",
+    "fidelity_point": "id of the test point clicked on the page Fidelity",
+    "compared": "surrogates that the page Fidelity compares",
+    "fitted": "surrogates that were fitted on the page Fidelity, by study",
+    "map_method": "how the map is drawn",
+    "map_colour": "what the map's points are coloured by",
+    "map_seed": "seed of the map",
+    "map_size": "size of the neighbourhoods that the map keeps",
+    "map_test": "whether the map shows test points",
+    "map_selected": "point chosen on the map, as split:id",
+    "map_edges": "how many neighbours of the chosen point are drawn",
+    "lesson_x": "where the first lesson asks about its two-parameter network",
+    "lesson_example": "which example takes a step in the first lesson",
+    "lesson_rate": "size of that step",
+    "lesson_query": "where the first lesson asks about the network on the plane",
+    "lesson_guess": "what was guessed there, by question",
+    "lesson_own": "what was guessed on the study on show, by question",
+    "docs_page": "page of the documentation that is open on the page Learn",
+}
+
+KEYS = STUDY_KEYS | VIEW_KEYS
+
+
+def _text(value: str) -> str:
+    return value[:128]
+
+
+#: The names that also stand in the address, and how the text there becomes a value (a ValueError drops it).
+ADDRESS: dict[str, Callable[[str], object]] = {"study": _text, "point": int, "job": _text}

@@ -1,0 +1,144 @@
+"""What all pages have in common: the head with its question, the bar that says which study is on show, a chart's frame."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from ntkviz.kernels.registry import kernels
+from ntkviz.studies.store import StudyEntry
+from ntkviz.studies.study import Study
+from ntkviz.surrogates.registry import surrogates
+from ntkviz.ui import gates, state
+from ntkviz.ui.entry import through_app
+from ntkviz.ui.measures import measure
+from ntkviz.ui.text import csv_cell, escape, percent
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def page(title: str, question: str, study: Study | None = None) -> None:
+    """The head of a page: title, the question it answers, and the bar of the study on show.
+
+    Args:
+        title: of the page, as in the navigation.
+        question: that the page answers, a sentence.
+        study: the study on show; ``None`` for pages that show none.
+    """
+    through_app()
+    st.title(title, anchor=False)
+    st.caption(question)
+    if study is not None:
+        study_bar(study)
+
+
+def study_bar(study: Study) -> None:
+    """Which study is on show, in a line, with a switch among the finished studies of the same subject."""
+    tau, agreement = measure(study.fidelity, "kendall_tau"), measure(study.fidelity, "agreement")
+    kernel = kernels()[study.spec.kernel].title + (", cosine" if study.spec.normalize else ", raw")
+    facts = [
+        ("Model and data", escape(study.name), "The network whose predictions are explained, and the data it was trained on."),
+        ("Kernel", kernel, "How alike two points are to the network. Cosine: every point has length one."),
+        ("Surrogate", surrogates()[study.spec.surrogate].title, "The kernel machine that stands for the network."),
+        ("Points", f"{study.n_train:,} + {study.n_test:,}", "Training points that explain, and test points that are explained."),
+        (
+            "τ",
+            tau.words(),
+            "Kendall's τ of the log-odds of the true class, network against surrogate: 1 is perfect imitation.",
+        ),
+        ("Agreement", percent(agreement.value), "Share of test points to which network and surrogate give the same class."),
+    ]
+    with st.container(border=True, key="study_bar"):
+        for cell, (label, value, help_text) in zip(st.columns([1.8, 1.6, 1.7, 1.2, 1.8, 1.3], gap="small"), facts, strict=True):
+            cell.caption(label, help=help_text)
+            cell.markdown(f"**{value}**")
+        _switcher(study)
+
+
+def title_of(entry: StudyEntry) -> str:
+    """A study in a line, for pickers; plain text."""
+    if entry.spec is None:
+        return entry.key[:8]
+    spec, summary = entry.spec, entry.summary
+    form = "cosine" if spec.normalize else "raw"
+    return (
+        f"{kernels()[spec.kernel].title} ({form}) · {surrogates()[spec.surrogate].title} · N {summary['n_train']:,} · "
+        f"M {summary['n_test']:,} · seed {spec.seed} · {entry.key[:6]}"
+    )
+
+
+def _switcher(study: Study) -> None:
+    same = [e for e in gates.finished() if e.spec is not None and e.spec.subject_id == study.spec.subject_id]
+    if len(same) < 2:
+        return
+    titles = {entry.key: title_of(entry) for entry in same}
+    state.sticky(
+        st.selectbox,
+        "Switch to another study of this model",
+        key="study",
+        default=study.key,
+        options=list(titles),
+        format_func=lambda key: titles.get(key, key),
+        help="Finished studies of the same model and data. The selected test point stays the same.",
+        label_visibility="collapsed",
+    )
+
+
+def figure(
+    fig: "go.Figure",
+    reading: str,
+    table: pd.DataFrame | None = None,
+    *,
+    key: str,
+    **chart: Any,
+) -> Any:
+    """A chart with the sentence that it says, and its figures as a table to read or download.
+
+    Args:
+        fig: the figure.
+        reading: one sentence with figures; shown as plain text and given to screen readers.
+        table: what the chart is drawn from; ``None`` when a table stands on the page anyway.
+        key: names the chart; unique on the page.
+        **chart: passed on to ``st.plotly_chart`` (``on_select``, ``selection_mode``, ...).
+
+    Returns:
+        What ``st.plotly_chart`` returns.
+    """
+    chart.setdefault("config", {"displaylogo": False, "scrollZoom": False})
+    event = st.plotly_chart(fig, key=key, width="stretch", alt=reading, **chart)
+    st.caption(escape(reading, limit=1200))
+    if table is not None:
+        data_table(table, key=key)
+    return event
+
+
+def data_table(table: pd.DataFrame, *, key: str, label: str = "Table") -> None:
+    """A table in an expander, with a download as CSV that no spreadsheet runs.
+
+    Args:
+        table: the rows.
+        key: names it, and the file.
+        label: of the expander.
+    """
+    with st.expander(f"{label} ({len(table):,} rows)", icon=":material/table_rows:"):
+        st.dataframe(table, hide_index=True, width="stretch")
+        download_csv(table, key=key)
+
+
+def download_csv(table: pd.DataFrame, *, key: str, label: str = "Download CSV") -> None:
+    """A button that downloads a table."""
+    st.download_button(
+        label,
+        lambda: csv_text(table),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"{key}_csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV; text that a spreadsheet would take for a formula has an apostrophe before it."""
+    return table.map(csv_cell).rename(columns=lambda name: csv_cell(str(name))).to_csv(index=False)

@@ -1,0 +1,126 @@
+"""Maps of a study's kernel: made once, kept on the disk and in memory."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ntkviz.embed.embed import embed
+from ntkviz.embed.registry import embeddings
+from ntkviz.embed.result import Embedding, Quality
+from ntkviz.errors import StoreCorrupted
+from ntkviz.studies import artefact, codec
+from ntkviz.studies.hashing import canonical_json, text_sha256
+from ntkviz.studies.store import ntkviz_home
+from ntkviz.studies.study import Study
+from ntkviz.ui import cached
+
+#: Raised when maps come out otherwise than before, so that old ones are left alone.
+MAP_VERSION = 1
+#: Training points above this need more memory and time than a page should take.
+MAP_UP_TO = 5000
+
+Options = tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A map and what it took.
+
+    Attributes:
+        embedding: coordinates and quality.
+        seconds: it took when it was made.
+    """
+
+    embedding: Embedding
+    seconds: float
+
+
+def make_map(study: Study, kind: str, *, size: int, seed: int) -> Made:
+    """The map of a study's kernel: from memory, from the disk, or computed now.
+
+    Args:
+        study: the study; its surrogate does not matter.
+        kind: key of :func:`ntkviz.embed.registry.embeddings`.
+        size: of the neighbourhoods kept, for the methods that have such an option.
+        seed: of methods with chance in them.
+
+    Raises:
+        ValueError: when the kernel has fewer than 3 points.
+    """
+    return _make(str(ntkviz_home()), study.key, study.kernel_key, study.spec.normalize, kind, options(kind, size), seed)
+
+
+def options(kind: str, size: int) -> Options:
+    """The options of a method for neighbourhoods of about that size."""
+    known = embeddings()[kind].options
+    if "n_neighbors" in known:
+        return (("n_neighbors", int(size)),)
+    return (("perplexity", float(2 * size)),) if "perplexity" in known else ()
+
+
+def estimate(kinds: list[str], n_train: int) -> str:
+    """How long maps take, for the spinner."""
+    first = " UMAP starts up for about 15 s when it is used first." if "umap" in kinds else ""
+    scale = {"umap": 1.0, "kernel_pca": 0.2, "tsne": 2.0}
+    seconds = sum(scale.get(kind, 1.0) for kind in kinds) * max(0.3, (n_train / 1000) ** 1.5)
+    return f"about {max(1, round(seconds))} s for {n_train:,} training points, once; then it is kept.{first}"
+
+
+def test_diagonal(study: Study) -> np.ndarray:
+    """``[M]``, each test point's kernel with itself, in the form of the study."""
+    raw = cached.kernel_blocks(study.kernel_key).blocks.rows_diagonal
+    return (raw > 0).astype(np.float64) if study.spec.normalize else raw
+
+
+def nearest_training(study: Study, split: str, position: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The training points nearest to a point in the kernel's space, the point itself left out.
+
+    Args:
+        study: the study.
+        split: "train" or "test".
+        position: of the point in the study.
+        k: how many at most.
+
+    Returns:
+        positions of the training points, nearest first, and their distances.
+    """
+    diagonal = np.diag(study.kernel).astype(np.float64)
+    row = np.asarray((study.kernel if split == "train" else study.rows)[position], dtype=np.float64)
+    own = diagonal[position] if split == "train" else float(test_diagonal(study)[position])
+    squared = np.maximum(own + diagonal - 2 * row, 0.0)
+    if split == "train":
+        squared[position] = np.inf
+    order = np.argsort(squared, kind="stable")[: min(k, len(squared) - (split == "train"))]
+    return order, np.sqrt(squared[order])
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _make(home: str, study_key: str, kernel_key: str, normalize: bool, kind: str, chosen: Options, seed: int) -> Made:
+    parts = {"what": "map", "version": MAP_VERSION, "kernel": kernel_key, "normalize": normalize, "kind": kind, "seed": seed}
+    key = text_sha256(canonical_json({**parts, "options": dict(chosen)}))
+    folder = cached.store().home / "maps" / key
+    with suppress(KeyError):
+        try:
+            return _load(folder)
+        except StoreCorrupted:
+            artefact.remove(folder)  # it can be made again
+    began = time.perf_counter()
+    study = cached.study(study_key)
+    settings: dict[str, Any] = dict(chosen)
+    embedding = embed(study.kernel, study.rows, test_diagonal(study), kind=kind, seed=seed, **settings)
+    made = Made(embedding, time.perf_counter() - began)
+    arrays: dict[str, np.ndarray] = {}
+    content = {"map": codec.encode(embedding, arrays, name="map"), "seconds": made.seconds}
+    artefact.write_artefact(folder, kind="map", content=content, arrays=arrays, summary=parts)
+    return made
+
+
+def _load(folder: Any) -> Made:
+    manifest = artefact.read_manifest(folder)
+    arrays = artefact.read_arrays(folder, manifest)
+    embedding: Any = codec.decode(manifest["content"]["map"], arrays, classes=[Embedding, Quality])
+    return Made(embedding, float(manifest["content"]["seconds"]))

@@ -1,0 +1,129 @@
+"""Following a job: progress by stage, time left, cancel; found again after a refresh.
+
+Only a fragment polls, and only while a job runs; the work itself is in a process of its own (:mod:`ntkviz.studies.jobs`).
+"""
+
+import streamlit as st
+
+from ntkviz.errors import StoreCorrupted
+from ntkviz.studies import jobs
+from ntkviz.studies.job import Job
+from ntkviz.studies.pipeline import STAGES
+from ntkviz.ui import results, state
+from ntkviz.ui.text import escape, span
+
+_POLL_SECONDS, _SIDEBAR_SECONDS = 0.7, 2.0
+_STUDIES = "pages/studies.py"
+STAGE_TITLES = {
+    "start": "Start the worker process",
+    "load": "Load the network and the data",
+    "probe": "Check the network",
+    "logits": "Ask the network",
+    "self-check": "Compare with the float64 reference",
+    "kernel": "Compute the kernel",
+    "surrogate": "Fit the surrogate",
+    "fidelity": "Measure the fidelity",
+    "save": "Save",
+}
+
+
+def followed() -> Job | None:
+    """The job that the page follows: the one in the address, otherwise one that is under way."""
+    chosen = state.get("job")
+    if chosen:
+        try:
+            return jobs.status(chosen)
+        except (KeyError, StoreCorrupted):
+            state.forget("job")
+    running = next((job for job in jobs.list_jobs()[::-1] if not job.ended), None)
+    if running is not None:
+        state.put("job", running.id)
+    return running
+
+
+def panel() -> bool:
+    """The job that the page follows, with its progress while it runs and its outcome afterwards.
+
+    Returns:
+        Whether there is one.
+    """
+    job = followed()
+    if job is None:
+        return False
+    if job.ended:
+        if state.get("watched") == job.id:
+            state.forget("watched")
+            results.open_made(job)
+        results.outcome(job)
+        return True
+    state.put("watched", job.id)
+    st.fragment(_poll, run_every=_POLL_SECONDS)(job.id)
+    return True
+
+
+def in_sidebar() -> None:
+    """One line about the job that runs, for every page but Studies, which shows it in full."""
+    job_id = state.get("watched")
+    if job_id:
+        st.fragment(_line, run_every=_SIDEBAR_SECONDS)(job_id)
+
+
+def _line(job_id: str) -> None:
+    try:
+        job = jobs.status(job_id)
+    except (KeyError, StoreCorrupted):
+        state.forget("watched")
+        return
+    if job.ended:
+        icons = {"done": ":material/check_circle:", "failed": ":material/error:"}
+        st.page_link(_STUDIES, label=f"The job is {job.state}", icon=icons.get(job.state, ":material/stop_circle:"))
+    else:
+        st.page_link(_STUDIES, label=f"A job runs: {job.fraction:.0%}", icon=":material/progress_activity:")
+
+
+def _poll(job_id: str) -> None:
+    """Draw the job as it stands; when it has ended, draw the whole page anew, which stops the polling."""
+    try:
+        job = jobs.status(job_id)
+    except (KeyError, StoreCorrupted):
+        st.rerun()
+    if job.ended:
+        st.rerun()
+    with st.container(border=True, key="job"):
+        _head(job)
+        st.progress(min(1.0, job.fraction), text=_words(job))
+        if job.state == "running":
+            _stages(job)
+
+
+def _head(job: Job) -> None:
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    spec = job.specs[min(job.current, len(job.specs) - 1)]
+    several = f"Study {job.current + 1} of {len(job.specs)} · " if len(job.specs) > 1 else ""
+    left.markdown(f"**{several}{results.title_of(spec)}** on {escape(results.subject_title(spec))}")
+    if right.button("Cancel", key="cancel_job", icon=":material/stop_circle:", width="stretch", help="Ends within two seconds."):
+        jobs.cancel(job.id)
+        st.rerun()
+
+
+def _words(job: Job) -> str:
+    """The state in words, beside the bar."""
+    if job.state == "queued":
+        before = job.queue_position - 1
+        return "Waits for its turn" + (f": {before} before it" if before > 0 else ", next to run")
+    left = "" if job.eta_seconds is None else f" · about {span(job.eta_seconds)} left"
+    return f"{job.fraction:.0%} · {STAGE_TITLES.get(job.stage, job.stage)}{left}"
+
+
+def _stages(job: Job) -> None:
+    """The stages in their order: done, under way, to come."""
+    at = STAGES.index(job.stage) if job.stage in STAGES else -1
+    parts = []
+    for position, stage in enumerate(STAGES):
+        if position < at:
+            parts.append(f":green[:material/check:]\u202f{stage}")
+        elif position == at:
+            parts.append(f":blue[**{stage} {job.stage_fraction:.0%}**]")
+        else:
+            parts.append(f":gray[{stage}]")
+    st.caption("&emsp;".join(parts), help=" → ".join(STAGE_TITLES[stage] for stage in STAGES))

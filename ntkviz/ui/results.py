@@ -1,0 +1,109 @@
+"""What came of a job: open the study it made, or say why there is none."""
+
+import streamlit as st
+
+from ntkviz.errors import NtkvizError
+from ntkviz.kernels.registry import kernels
+from ntkviz.studies.job import Job
+from ntkviz.studies.spec import StudySpec
+from ntkviz.studies.study import Study
+from ntkviz.studies.subjects import find_subject
+from ntkviz.surrogates.registry import surrogates
+from ntkviz.ui import cached, state
+from ntkviz.ui.measures import measure
+from ntkviz.ui.text import escape, number, percent, span
+
+
+def subject_title(spec: StudySpec) -> str:
+    """The title of a study's subject, also when the subject is gone; plain text."""
+    try:
+        return find_subject(spec.subject_id).title
+    except NtkvizError:
+        return spec.subject_id
+
+
+def open_made(job: Job) -> None:
+    """Show the last study that a job made on all pages from now on."""
+    made = [key for key in job.results if key]
+    if made:
+        state.put("study", made[-1])
+        state.forget("point")
+
+
+def outcome(job: Job) -> None:
+    """A box with what came of a job that has ended, and where to go from here."""
+    made = [key for key in job.results if key]
+    with st.container(border=True, key="job"):
+        if job.state == "cancelled":
+            st.warning(f"Cancelled. {_kept(len(made))}", icon=":material/stop_circle:")
+        for spec, error in zip(job.specs, job.errors, strict=False):
+            if error:
+                st.error(f"**{title_of(spec)}:** {escape(error, limit=1200)}", icon=":material/error:")
+        if job.state == "failed" and not any(job.errors):
+            st.error(escape(job.error, limit=1200), icon=":material/error:")
+        shown = _made(made) if made else None
+        with st.container(horizontal=True):
+            if shown is not None:
+                _onwards(shown)
+            if st.button("Dismiss", key="dismiss_job", type="tertiary", icon=":material/close:"):
+                state.forget("job")
+                st.rerun()
+
+
+def title_of(spec: StudySpec) -> str:
+    """Kernel and surrogate of a study in words."""
+    return f"{kernels()[spec.kernel].title} · {surrogates()[spec.surrogate].title}"
+
+
+def _kept(count: int) -> str:
+    return f"{count} finished before that and can be opened below." if count else "Nothing was kept."
+
+
+def _made(keys: list[str]) -> Study | None:
+    try:
+        study = cached.study(keys[-1])
+    except (NtkvizError, KeyError):
+        st.info("The study has been deleted since.", icon=":material/delete:")
+        return None
+    others = f" The other {len(keys) - 1} are in the list below." if len(keys) > 1 else ""
+    seconds = span(sum(study.seconds.values()))
+    st.success(
+        f"Finished in {seconds}: **{title_of(study.spec)}** on {escape(study.name)}.{others}", icon=":material/check_circle:"
+    )
+    headline(study)
+    st.caption(escape(study.fidelity.reading(), limit=600))
+    return study
+
+
+def _onwards(study: Study) -> None:
+    """The two questions that come next."""
+    for label, page, icon in (
+        ("Can I trust it?", "pages/fidelity.py", ":material/verified:"),
+        ("Explain a prediction", "pages/explain.py", ":material/account_tree:"),
+    ):
+        if st.button(label, key=f"go_{page[6:-3]}", icon=icon, type="primary"):
+            st.switch_page(page, query_params={"study": study.key})
+
+
+def headline(study: Study) -> None:
+    """The figures of a study that matter first."""
+    tau, agreement, tad = (measure(study.fidelity, name) for name in ("kendall_tau", "agreement", "tad"))
+    cells = st.columns(4)
+    cells[0].metric(
+        "Kendall's τ",
+        number(tau.value),
+        help="Do network and surrogate rank the test points alike, by the log-odds of the true class? 1 is perfect imitation, "
+        "0 is none.",
+    )
+    cells[1].metric("Agreement", percent(agreement.value), help="Test points to which both give the same class.")
+    cells[2].metric(
+        "Accuracy, surrogate − network",
+        f"{100 * tad.value:+.1f} points".replace("-", "−"),
+        help="Difference of test accuracies. Near zero is good, but says nothing of single predictions.",
+    )
+    error = study.self_check.get("max_relative_error")
+    cells[3].metric(
+        "Kernel check",
+        "–" if error is None else f"{error:.0e}",
+        help="Largest relative difference of the kernel from a slow float64 reference on three points.",
+    )

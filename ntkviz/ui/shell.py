@@ -1,0 +1,37 @@
+"""What stands around every page: the name, what it is for, and the job that runs."""
+
+import streamlit as st
+
+from ntkviz.ui import progress, state
+
+#: Three training points and the prediction that they carry; on light and dark.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><g stroke="#2A7FBA" stroke-width="2.2" fill="none">'
+    '<path d="M7 7 L23 16 M7 16 L23 16 M7 25 L23 16"/></g><g fill="#2A7FBA"><circle cx="7" cy="7" r="4"/>'
+    '<circle cx="7" cy="25" r="2.6"/></g><circle cx="7" cy="16" r="3.2" fill="#E69F00"/>'
+    '<circle cx="24" cy="16" r="5.4" fill="#2A7FBA"/></svg>'
+)
+_NAME = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 32">'
+    + ICON.partition(">")[2].removesuffix("</svg>")
+    + '<text x="38" y="22.5" font-family="Helvetica, Arial, sans-serif" font-size="21" font-weight="650" '
+    'fill="#2A7FBA">ntkviz</text></svg>'
+)
+
+
+def frame(page: str) -> None:
+    """Draw the frame and bring the address and the session's memory together; once at the start of every run.
+
+    Args:
+        page: title of the page that follows.
+    """
+    state.sync_address()
+    st.logo(_NAME, size="large", icon_image=ICON)
+    with st.sidebar:
+        if page != "Studies":
+            progress.in_sidebar()
+        st.caption("Which training examples made a network say this, and can that answer be trusted?")
+    flash = state.get("flash")
+    if flash:
+        state.forget("flash")
+        st.toast(flash, icon=":material/check_circle:")

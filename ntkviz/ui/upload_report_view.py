@@ -1,0 +1,109 @@
+"""What the check of an upload found, for a person: verdict, probes, mismatches, what was done to the data."""
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from ntkviz.models.report import ProbeRow
+from ntkviz.models.upload_report import UploadReport
+from ntkviz.ui import state
+from ntkviz.ui.text import escape, megabytes, percent
+
+_NAMES = {
+    "mode": "In evaluation mode",
+    "output": "Gives logits",
+    "finite": "Outputs are finite",
+    "deterministic": "The same twice",
+    "batch": "Independent of the batch",
+    "responds": "Depends on its input",
+    "logits": "Logits, no probabilities",
+    "coverage": "All parameters are used",
+    "accuracy": "Better than guessing",
+    "labels": "Order of the classes",
+    "normalisation": "Normalisation of the inputs",
+}
+
+
+def show_report(report: UploadReport) -> None:
+    """Draw a report."""
+    st.divider()
+    if not report.ok:
+        st.error(escape(report.message, limit=1200), icon=":material/error:")
+        _mismatches(report)
+        _guess(report)
+    else:
+        st.success(
+            f"{escape(report.name)} can be studied. It is chosen below.", icon=":material/check_circle:"
+        )
+        _figures(report)
+    _probes(report)
+    _notes(report)
+
+
+def _figures(report: UploadReport) -> None:
+    data = report.dataset or {}
+    classes = max(2, report.n_classes or 2)
+    cells = st.columns(5)
+    cells[0].metric(
+        "Right on test points", percent(report.accuracy_test), help=f"Guessing among {classes} classes gets {1 / classes:.1%}."
+    )
+    cells[1].metric("Right on training points", percent(report.accuracy_train))
+    cells[2].metric("Points", f"{data.get('n_train', 0):,} + {data.get('n_test', 0):,}", help="Training and test points.")
+    cells[3].metric("Classes", str(len(data.get("class_names", ()))))
+    cells[4].metric("Parameters", f"{report.n_parameters or 0:,}")
+
+
+def _probes(report: UploadReport) -> None:
+    if not report.rows:
+        return
+    st.markdown("**What was tried**")
+    for row in report.rows:
+        mark, name, text = st.columns([0.7, 2, 7], vertical_alignment="center")
+        with mark:
+            _badge(row)
+        name.markdown(_NAMES.get(row.name, row.name))
+        text.caption(escape(row.message, limit=700))
+
+
+def _badge(row: ProbeRow) -> None:
+    if row.passed:
+        st.badge("pass", color="green", icon=":material/check:")
+    elif row.severity == "error":
+        st.badge("fail", color="red", icon=":material/close:")
+    else:
+        st.badge("warn" if row.severity == "warning" else "note", color="orange", icon=":material/priority_high:")
+
+
+def _mismatches(report: UploadReport) -> None:
+    if report.table:
+        st.markdown("**Where weights and architecture differ**")
+        rows = pd.DataFrame([(row.name, row.expected or "–", row.found or "–") for row in report.table])
+        rows.columns = ["name", "the architecture expects", "the file has"]
+        st.dataframe(rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 320))
+
+
+def _guess(report: UploadReport) -> None:
+    if report.guess is not None:
+        st.markdown("**A specification that fits the shapes** (activations and pooling are guesses)")
+        st.code(json.dumps(report.guess, indent=1)[:4000], language="json")
+        st.button("Use this specification", key="use_guess", on_click=_use, args=(json.dumps(report.guess, indent=1),))
+
+
+def _use(text: str) -> None:
+    state.put("upload_architecture", "json")
+    st.session_state["_upload_json"] = text
+
+
+def _notes(report: UploadReport) -> None:
+    sentence = (report.duplicates or {}).get("sentence")
+    notes = ([sentence] if sentence else []) + list(report.notes)
+    if notes:
+        st.markdown("**Notes**")
+        st.markdown("\n".join(f"- {escape(note, limit=700)}" for note in notes))
+    took = f"Checked in {report.seconds:.1f} s" + (
+        "" if report.peak_mb is None else f" with {megabytes(report.peak_mb)} of memory"
+    )
+    lacking = f" This system cannot limit: {', '.join(report.missing_limits)}." if report.missing_limits else ""
+    if report.seconds:
+        st.caption(escape(f"{took}; sha256 {report.sha256[:16]}.{lacking}"))
