@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _measure(spec: StudySpec) -> float:
-    machine.gemm_rate.cache_clear()
+    machine.forget_gemm_rate()
     with tempfile.TemporaryDirectory() as home:
         quoted = quote([spec], home=Path(home))
         command = [sys.executable, "-m", "ntkviz", "run", "--sample", str(spec.sample), "--kernel", spec.kernel]

@@ -208,12 +208,19 @@ def _run(options: argparse.Namespace) -> int:
 
         return work(options.job, Store(options.home).home)
     from ntkviz.studies.pipeline import run_study
+    from ntkviz.studies.quote import quote
 
     home = Store(options.home).home
     store = None if options.no_store else Store(home)
     subject = _subject(options, home)
     specs = _specs(options, subject)
-    line = None if options.json else _announce(specs, home)
+    estimate = quote(specs, home=home)
+    estimate.require_budget(None if store is None else home)
+    line = None
+    if not options.json:
+        print(f"ntkviz: {estimate.sentence()}", file=sys.stderr)
+        names = [f"{spec.subject_id} {spec.kernel} {spec.surrogate}" for spec in specs]
+        line = ProgressLine(sys.stderr, names, estimate.per_spec)
     summaries = []
     for position, spec in enumerate(specs):
         if line is not None:
@@ -226,15 +233,6 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print_studies(summaries)
     return 0
-
-
-def _announce(specs: list, home: Path) -> ProgressLine:
-    """Say what the studies are going to take."""
-    from ntkviz.studies.quote import quote
-
-    estimate = quote(specs, home=home)
-    print(f"ntkviz: {estimate.sentence()}", file=sys.stderr)
-    return ProgressLine(sys.stderr, [f"{spec.subject_id} {spec.kernel} {spec.surrogate}" for spec in specs], estimate.per_spec)
 
 
 def _specs(options: argparse.Namespace, subject: dict[str, str]) -> list:

@@ -16,21 +16,4 @@ with gates.guarded():
     with right:
         view.point_head(study, data, listed, m)
 
-    found, k = view.choose_question(study, listed, m)
-    strongest, added, spread, alike = st.tabs(
-        ["Strongest examples", "How it adds up", "How many carry it", "Neighbours (kernel alone)"],
-        key="explain_tab",
-        on_change="rerun",
-    )
-    if strongest.open:
-        with strongest:
-            view.strongest(study, data, found, k)
-    if added.open:
-        with added:
-            view.sum_of_shares(study, found, k)
-    if spread.open:
-        with spread:
-            view.concentrated(study, found, k)
-    if alike.open:
-        with alike:
-            view.alike(study, data, found, m, k)
+    view.explain(study, data, listed, m)

@@ -140,6 +140,13 @@ def test_a_request_that_cannot_be_met_is_one_line_and_code_2(run, words, message
     assert message in err
 
 
+def test_a_study_beyond_the_memory_limit_is_refused_before_it_begins(run, monkeypatch):
+    monkeypatch.setenv("NTKVIZ_MEMORY_MB", "300")
+    code, out, err = run("run", *SMALL, "--json")
+    assert (code, out) == (2, "")
+    assert "300 MB are allowed" in err
+
+
 def test_an_interrupt_is_code_130(run, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ matrix product. A point drawn twice is tied with itself in both scores, as it wo
 import numpy as np
 
 #: Up to here the resampled numerators are exact, M^2 B operations. Beyond, w^T S w is replaced by its linear part 2 w^T S 1 - 1^T S 1
-#: (Hoeffding's projection), M^2 operations; the part left out is of relative order 1/M.
+#: (Hoeffding's projection) and the mean of the rest, M^2 operations.
 EXACT_UP_TO = 2000
 _BLOCK = 512
 
@@ -29,6 +29,7 @@ def kendall_taus(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> tuple[floa
     else:
         sums = _row_sums(first, second)
         balance = 2.0 * (weights.astype(np.float64) @ sums) - sums.sum()
+        balance[1:] -= sums.sum() / len(sums)  # the mean of the part left out: a resample pairs some points with themselves
     pairs_x, pairs_y = _untied_pairs(first, weights), _untied_pairs(second, weights)
     room = np.sqrt(pairs_x * pairs_y)
     taus = np.divide(balance, room, out=np.full(len(room), np.nan), where=room > 0)

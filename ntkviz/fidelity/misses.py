@@ -1,7 +1,7 @@
 """Do the network and its surrogate err on the same points? The paper's R_Miss in both readings, and a null for it."""
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 
 def coincidence_p_value(wrong_network: np.ndarray, wrong_surrogate: np.ndarray) -> float:
@@ -20,4 +20,4 @@ def coincidence_p_value(wrong_network: np.ndarray, wrong_surrogate: np.ndarray) 
     if not w or not v:
         return float("nan")
     shared = int((wrong_network & wrong_surrogate).sum())
-    return float(binom.sf(shared - 1, n, w * v / n**2))
+    return float(bdtrc(shared - 1, n, w * v / n**2))

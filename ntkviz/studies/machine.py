@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from ntkviz.errors import BudgetExceeded
 
 #: Leaves half of an ordinary laptop's 8 GB to the system and the browser.
 DEFAULT_MEMORY_MB = 4096.0
+_MEASURE_SECONDS, _REMEMBER_SECONDS = 0.5, 300.0
+_measured: list[tuple[float, float]] = []  # when, and the rate
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -50,22 +51,34 @@ def available_memory_mb() -> float:
     return psutil.virtual_memory().available / 2**20
 
 
-@cache
 def gemm_rate() -> float:
-    """Multiply-adds times two a second of this machine's float32 matrix product, best of a few; takes under half a second.
+    """Multiplications and additions a second of this machine's float32 matrix product, FLOP/s, the best of half a second.
 
-    Measured in NumPy, so that a page can quote without importing torch, on a shape like a Gram block's.
+    Measured in NumPy, so that a page can quote without importing torch, on a shape like a Gram block's. Remembered for five
+    minutes: what else the machine does changes it.
     """
+    now = time.monotonic()
+    if _measured and now - _measured[-1][0] < _REMEMBER_SECONDS:
+        return _measured[-1][1]
+    _measured[:] = [(now, _measure_gemm())]
+    return _measured[-1][1]
+
+
+def forget_gemm_rate() -> None:
+    """Measure anew when the rate is asked for next."""
+    _measured.clear()
+
+
+def _measure_gemm() -> float:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((512, 2048), dtype=np.float32), rng.standard_normal((2048, 512), dtype=np.float32)
-    flops = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
     np.matmul(a, b)  # the first product starts the threads of the BLAS
-    best, end = np.inf, time.perf_counter() + 0.3
+    best, end = np.inf, time.perf_counter() + _MEASURE_SECONDS
     while time.perf_counter() < end:
         began = time.perf_counter()
         np.matmul(a, b)
         best = min(best, time.perf_counter() - began)
-    return flops / best
+    return 2.0 * a.shape[0] * a.shape[1] * b.shape[1] / best
 
 
 def memory_limit_mb() -> float:

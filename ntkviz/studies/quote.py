@@ -12,7 +12,18 @@ from math import ceil
 from pathlib import Path
 
 from ntkviz.errors import BudgetExceeded
-from ntkviz.studies.cost import ARCHITECTURES, BASE_MB, FIXED_SECONDS, RATE, SURROGATES, Architecture
+from ntkviz.studies.cost import (
+    ARCHITECTURES,
+    BASE_MB,
+    FIDELITY_SECONDS,
+    FIXED_SECONDS,
+    RATE,
+    RATE_EXPONENT,
+    SIGN_SECONDS,
+    SURROGATES,
+    TORCH_MB,
+    Architecture,
+)
 from ntkviz.studies.machine import gemm_rate, kernel_memory_mb, memory_limit_mb
 from ntkviz.studies.pipeline import STAGES
 from ntkviz.studies.spec import StudySpec
@@ -20,6 +31,8 @@ from ntkviz.studies.store import Store
 from ntkviz.studies.subjects import Subject, find_subject
 
 _MB = 2**20
+#: Writing with a hash and a sync, and reading back.
+_DISK_MB_A_SECOND = 250.0
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,11 @@ class Quote:
         stored = f"; {self.n_stored} of {len(self.per_spec)} are stored already" if self.n_stored else ""
         return f"About {_span(self.seconds)}, {self.memory_mb:,.0f} MB of memory and {self.disk_mb:,.0f} MB on disk{stored}. {self.basis}"
 
-    def require_budget(self, home: Path) -> None:
+    def require_budget(self, home: Path | None) -> None:
         """Refuse what does not fit.
 
         Args:
-            home: the folder of the store.
+            home: the folder of the store; ``None`` when nothing is stored.
 
         Raises:
             BudgetExceeded: when memory exceeds NTKVIZ_MEMORY_MB, or the disk has no room.
@@ -64,6 +77,8 @@ class Quote:
                 f"The largest of these studies needs about {self.memory_mb:,.0f} MB of memory; {limit:,.0f} MB are allowed. "
                 "Ask for fewer training points, or raise NTKVIZ_MEMORY_MB."
             )
+        if home is None:
+            return
         nearest = next(folder for folder in (home, *home.parents) if folder.exists())
         free = shutil.disk_usage(nearest).free / _MB
         if self.disk_mb * 1.2 > free:
@@ -89,10 +104,12 @@ def quote(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote:
         StoreCorrupted: when a subject's files cannot be read.
     """
     store = Store(home)
-    speed = RATE / gemm_rate()
+    rate = gemm_rate()
+    speed = (RATE / rate) ** RATE_EXPONENT
     per_spec: list[dict[str, float]] = []
     memory, disk, n_stored = 0.0, 0.0, 0
     made: set[str] = set()
+    computed = False
     for spec in specs:
         subject = find_subject(spec.subject_id, home=store.home)
         resolved, _ = spec.resolved(subject)
@@ -100,14 +117,14 @@ def quote(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote:
         has_study = key in made or store.has_study(key)
         has_kernel = kernel_key in made or store.has_kernel(kernel_key)
         stages, megabytes, stored = _study_cost(resolved, subject, speed, has_kernel=has_kernel, has_study=has_study)
-        # Python and torch are loaded once for all studies that need them.
-        if not has_kernel and made:
-            stages["load"] *= 0.2
+        if computed and not (has_kernel or has_study):  # torch was imported by an earlier study of the same process
+            stages |= {"load": 0.1 * stages["load"], "probe": 0.2 * stages["probe"], "self-check": 0.2 * stages["self-check"]}
+        computed |= not (has_kernel or has_study)
         per_spec.append(stages)
         memory, disk, n_stored = max(memory, megabytes), disk + stored, n_stored + has_study
         made |= {key, kernel_key}
     per_stage = {stage: sum((stages[stage] for stages in per_spec), 0.0) for stage in STAGES}
-    basis = f"Scaled from measured runs by this machine's {gemm_rate() / 1e9:,.0f} GFLOP/s (float32)."
+    basis = f"Scaled from measured runs by this machine's {rate / 1e9:,.0f} GFLOP/s (float32)."
     return Quote(sum(per_stage.values()), memory, disk, per_stage, tuple(per_spec), n_stored, basis)
 
 
@@ -116,57 +133,58 @@ def _study_cost(
 ) -> tuple[dict[str, float], float, float]:
     """Stage -> seconds, MB of memory and MB on disk of one study."""
     n, m, c = spec.n_train or subject.n_train, spec.n_test or subject.n_test, subject.n_classes
-    points = 4.0 * (n * n + m * n) / _MB
-    architecture = ARCHITECTURES.get(str(subject.architecture.get("name")), ARCHITECTURES["other"])
+    blocks_mb = 4.0 * (n * n + m * n) / _MB
     zero: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     if has_study:
-        return zero, BASE_MB + 2 * points, 0.0
-    seconds_fit, copies = SURROGATES.get(spec.surrogate, SURROGATES["kglm"])
-    fit_mb = BASE_MB + 2 * points + copies * 8.0 * n * n / _MB
-    stages = zero | {
-        "surrogate": speed * seconds_fit(n, c),
-        "fidelity": FIXED_SECONDS["fidelity"] + speed * 1e-4 * m,
-        "save": FIXED_SECONDS["save"] + 3e-9 * 4.0 * (n * n + m * n),
-    }
+        return zero, BASE_MB + 2 * blocks_mb, 0.0
+    fit_seconds, copies = SURROGATES.get(spec.surrogate, SURROGATES["kglm"])
+    fit_mb = BASE_MB + 2 * blocks_mb + copies * 8.0 * n * n / _MB
     own_mb = 8.0 * (n * c + 2 * m * c) / _MB + 0.05
+    stages = zero | {
+        "surrogate": speed * fit_seconds(n, c),
+        "fidelity": speed * (FIXED_SECONDS["fidelity"] + FIDELITY_SECONDS * m),
+        "save": FIXED_SECONDS["save"] + blocks_mb / _DISK_MB_A_SECOND,
+    }
     if has_kernel:
         return stages, fit_mb, own_mb
+    architecture = ARCHITECTURES.get(str(subject.architecture.get("name")), ARCHITECTURES["other"])
     kernel_seconds, kernel_mb = _kernel_cost(spec, subject, architecture, n, m)
     stages |= {
-        "load": FIXED_SECONDS["load"],
-        "probe": speed * architecture.probe_seconds,
+        "load": speed * FIXED_SECONDS["load"],
+        "probe": speed * FIXED_SECONDS["probe"],
         "logits": speed * architecture.forward_seconds * (n + m),
-        "self-check": speed * architecture.check_seconds,
-        "kernel": speed * kernel_seconds,
+        "self-check": speed * (FIXED_SECONDS["self-check"] + architecture.check_seconds),
+        "kernel": speed * (FIXED_SECONDS["kernel"] + kernel_seconds),
     }
-    return stages, max(fit_mb, BASE_MB + kernel_mb), points + own_mb + 4.0 * (n + m) * c / _MB
+    points_mb = 4.0 * architecture.input_width * (subject.n_train + subject.n_test) / _MB
+    memory_mb = TORCH_MB + points_mb + max(fit_mb, BASE_MB + kernel_mb)
+    return stages, memory_mb, blocks_mb + own_mb + 4.0 * (n + m) * c / _MB
 
 
 def _kernel_cost(spec: StudySpec, subject: Subject, architecture: Architecture, n: int, m: int) -> tuple[float, float]:
     """Seconds at the reference rate, and MB beside the base, of one kernel."""
     total, p = n + m, max(1, subject.n_parameters)
     sums_mb = 2 * 4.0 * (n * n + m * n) / _MB
-    heads = {"trntk": subject.n_classes, "pntk": 1, "lpntk": 1, "proj_trntk": subject.n_classes, "proj_pntk": 1}.get(spec.kernel)
+    heads = {"trntk": subject.n_classes, "proj_trntk": subject.n_classes, "pntk": 1, "proj_pntk": 1, "lpntk": 1}.get(spec.kernel)
     if heads is None:
         width = {"ck": architecture.readout_width, "em": architecture.activation_width}.get(spec.kernel, architecture.input_width)
         passes = {"ck": 1.0, "em": architecture.n_modules}.get(spec.kernel, 0.0)
         return passes * architecture.forward_seconds * total + _gram(n, m, width), sums_mb + 3 * 4.0 * total * width / _MB
     room = max(64.0, kernel_memory_mb() - sums_mb)
-    projected = spec.kernel.startswith("proj")
-    dim = int(spec.kernel_options.get("proj_dim") or 2048) if projected else 0  # type: ignore[arg-type]
     groups = max(1, ceil(4.0 * total * p / _MB / room))
     # Every group of columns goes through the network again; all groups together hold each gradient entry once.
     gradients = total * heads * (architecture.gradient_seconds * p + (groups - 1) * 3 * architecture.forward_seconds)
     features_mb = min(room, 4.0 * total * p / _MB) + architecture.chunk_mb
-    if not projected:
+    if not spec.kernel.startswith("proj"):
         return gradients + _gram(n, m, heads * p), sums_mb + features_mb
-    signs = heads * p * dim * (2.0 * total / RATE + 1.2e-9)
+    dim = int(spec.kernel_options.get("proj_dim") or 2048)  # type: ignore[arg-type]
+    signs = heads * p * dim * (2.0 * total / RATE + SIGN_SECONDS)
     return gradients + signs + _gram(n, m, heads * dim), sums_mb + features_mb + 4.0 * total * heads * dim / _MB
 
 
 def _gram(n: int, m: int, width: float) -> float:
     """Seconds of a Gram matrix of ``width`` columns: the upper triangle in tiles of 512 rows, and the rows."""
-    return 2.0 * width * (0.5 * n * (n + 512) + n * m) / RATE
+    return 2.0 * width * (n * min(n, 0.5 * (n + 512)) + n * m) / RATE
 
 
 def _span(seconds: float) -> str:

@@ -1,5 +1,7 @@
 """``klr``: kernel logistic regression, the penalty on the norm of the function. Its weights are scaled residuals."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import log_expit, log_softmax
 
@@ -170,7 +172,6 @@ def _solve(
     mean = kernel.mean(axis=0)
     centred = kernel - mean - mean[:, None] + mean.mean()
     found = solve_logistic(centred, codes, n_rows=n_rows, lam=lam, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress)
-    weights = found.coefficients - found.coefficients.mean(axis=0)
-    return DualSolution(
-        weights, found.offset - mean @ weights, found.converged, found.n_iterations, found.n_products, found.error_bound
-    )
+    weights = found.representer if found.converged else found.coefficients
+    weights = weights - weights.mean(axis=0)
+    return replace(found, coefficients=weights, offset=found.offset - mean @ weights)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
+from ntkviz.errors import SurrogateDiverged
 from ntkviz.types import ProgressFn
 
 #: Directions in which the curvature is inverted exactly. Measured on NTK and RBF kernels of MNIST at N = 1,000 to 5,000: 60 of them
@@ -31,6 +32,8 @@ _STEP_PRODUCTS = 500
 #: How far a Newton system is solved, as a fraction of the gradient; tightened to sqrt(gradient) for a quadratic end.
 _FORCING = 0.1
 _PROGRESS_EVERY = 5
+#: Gradient, per unit of sample weight, that float64 cannot tell from zero.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,9 @@ class DualSolution:
     """Where the solver ended.
 
     Attributes:
-        coefficients: ``a``, float64 ``[N, R]``.
+        coefficients: ``a``, float64 ``[N, R]``; any part in the null space of G is arbitrary.
+        representer: ``s (t - p) / lam``, float64 ``[N, R]``, what ``a`` is at the optimum. The two differ by no more than ``error_bound``
+            in the norm of the feature space, and this one settles the part in the null space.
         offset: ``b``, float64 ``[R]``.
         converged: whether the weights are within ``tol`` of the optimum, relative to their norm in the feature space.
         n_iterations: Newton steps.
@@ -47,6 +52,7 @@ class DualSolution:
     """
 
     coefficients: np.ndarray
+    representer: np.ndarray
     offset: np.ndarray
     converged: bool
     n_iterations: int
@@ -127,6 +133,9 @@ def solve_logistic(
         max_iter: Newton steps at most.
         seed: draws the start of the preconditioner's eigenvectors; the solution does not depend on it beyond ``tol``.
         on_progress: called with the share of the way in digits of the gradient.
+
+    Raises:
+        SurrogateDiverged: when a gradient is not finite.
     """
     weights = np.ones(len(gram)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     loss = _Loss(np.asarray(codes), weights, n_rows)
@@ -148,14 +157,20 @@ class _Newton:
         shape = (len(self.gram), self.loss.n_rows)
         at = _Vector(np.zeros(shape), np.zeros(shape), np.zeros(shape[1]))
         value, first, bound, steps = self._objective(at), 0.0, np.inf, 0
+        chances = self.loss.probabilities(at.image + at.offset)
+        rounding = _ROUNDING * float(self.loss.weights.sum())
         for steps in range(self.max_iter + 1):
             chances = self.loss.probabilities(at.image + at.offset)
             gradient = self._gradient(at, chances)
             size = np.sqrt(max(gradient.dot(gradient), 0.0))
             first = first or size
-            goal = self.tol * self.lam * np.sqrt(max(np.vdot(at.coef, at.image), 0.0)) + 1e-10 * first
-            bound = size * self.tol / goal if goal > 0 else 0.0
-            if size <= goal or steps == self.max_iter or not np.isfinite(size):
+            goal = self.tol * self.lam * np.sqrt(max(np.vdot(at.coef, at.image), 0.0)) + 1e-10 * first + rounding
+            bound = size * self.tol / goal
+            if not np.isfinite(bound):
+                raise SurrogateDiverged(
+                    f"The logistic fit left the range of numbers after {steps} Newton steps; expected finite gradients. Raise the penalty."
+                )
+            if size <= goal or steps == self.max_iter:
                 break
             self._report(np.log(first / size) / np.log(first / goal) if goal < first else 0.0)
             step = self._newton_step(gradient, chances, min(_FORCING, np.sqrt(size / first)))
@@ -163,7 +178,8 @@ class _Newton:
             if moved is None:
                 break
             at, value = moved
-        return DualSolution(at.coef, at.offset, bool(bound <= self.tol), steps, self.n_products, float(bound))
+        representer = self.loss.residuals(chances) / self.lam
+        return DualSolution(at.coef, representer, at.offset, bool(bound <= self.tol), steps, self.n_products, float(bound))
 
     def _objective(self, at: _Vector) -> float:
         return self.loss.value(at.image + at.offset) + self.lam / 2 * float(np.vdot(at.coef, at.image))
@@ -253,7 +269,7 @@ def _leading_subspace(gram: np.ndarray, rank: int, seed: int) -> tuple[np.ndarra
         vectors = np.linalg.qr(gram @ vectors)[0]
     inside = vectors.T @ (gram @ vectors)
     values, turn = np.linalg.eigh((inside + inside.T) / 2)
-    keep = values > 1e-9 * max(values[-1], np.finfo(float).tiny)
+    keep = values > max(1e-9 * values[-1], 1e-12 * len(gram))  # the kernel has mean diagonal 1: less is rounding
     keep[: max(len(values) - rank, 0)] = False
     basis = (vectors @ turn[:, keep]) / np.sqrt(values[keep])
     return basis, gram @ basis

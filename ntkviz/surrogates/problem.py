@@ -9,6 +9,8 @@ from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Convergence, Surr
 #: Largest difference between an entry and its mirror image, as a fraction of the largest entry. float32 Gram matrices that
 #: were summed in different orders stay two digits below it; a kernel between two different sets of points does not.
 SYMMETRY_TOLERANCE = 1e-4
+#: By how much an entry may exceed the largest squared norm. Wide, because a sketched kernel with exact norms does so by its noise.
+_CAUCHY_SCHWARZ_TOLERANCE = 0.5
 _BLOCK = 512
 
 
@@ -148,7 +150,13 @@ def _check_kernel(kernel: np.ndarray) -> tuple[np.ndarray, float, tuple[str, ...
             f"The diagonal of the kernel runs from {diagonal.min():.3g} to {diagonal.max():.3g}; expected squared norms, "
             "none negative and not all zero."
         )
-    asymmetry = _asymmetry(scaled) / np.abs(scaled).max()
+    largest = max(scaled.max(), -scaled.min())
+    if largest > diagonal.max() * (1 + _CAUCHY_SCHWARZ_TOLERANCE):
+        raise ValueError(
+            f"A kernel entry of size {largest:.3g} exceeds the largest diagonal entry, {diagonal.max():.3g}, which no inner products do. "
+            "Pass the kernel of the training points against themselves, with its own diagonal."
+        )
+    asymmetry = _asymmetry(scaled) / largest
     if asymmetry > SYMMETRY_TOLERANCE:
         raise ValueError(
             f"The kernel is not symmetric: an entry differs from its mirror image by {asymmetry:.2g} of the largest entry; "

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from ntkviz.errors import SurrogateDiverged
 from ntkviz.surrogates.options import class_weighting, positive
 from ntkviz.surrogates.problem import Problem
 from ntkviz.surrogates.surrogate import Convergence, Surrogate
@@ -20,7 +21,7 @@ INFO = SurrogateInfo(
     source="Engel et al., ICLR 2024 (arXiv 2305.14585) compare with it; solver: libsvm through scikit-learn's SVC(kernel='precomputed').",
     use_when="As the sparse counterpart of the other surrogates: it shows how few points suffice to draw the borders.",
     caveat="Scores are signed margins, no log-odds: only the order of its probabilities means something, and of points beyond the margin "
-    "the order means little (tau .1 to .4). A weight of zero does not mean that the network made no use of the point. It re-learns the labels.",
+    "the order means little (tau .1 to .8 over our networks). A weight of zero does not mean that the network made no use of the point. It re-learns the labels.",
     options={
         "C": (1.0, "Price of violating the margin, for a kernel of mean diagonal 1; the largest weight that a point can have."),
         "tol": (1e-3, "Largest violation of the optimality conditions at which libsvm stops."),
@@ -70,14 +71,21 @@ def fit_svm(problem: Problem, *, seed: int, on_progress: ProgressFn, options: di
 def _machine(
     kernel: np.ndarray, side: np.ndarray, *, price: float, tol: float, weighting: str | None
 ) -> tuple[np.ndarray, float, int, bool]:
-    """One side against the other: weights ``[N]``, intercept, steps, whether the tolerance was met."""
+    """One side against the other: weights ``[N]``, intercept, steps, whether the tolerance was met.
+
+    Raises:
+        SurrogateDiverged: when libsvm overflows.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import SVC
 
     model = SVC(kernel="precomputed", C=price, tol=tol, class_weight=weighting)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told in the result instead
-        model.fit(kernel, side)
+        try:
+            model.fit(kernel, side)
+        except ValueError as error:  # the data are checked already: what is left is libsvm's report of an overflow
+            raise SurrogateDiverged(f"The fit of 'svm' overflowed ({error}). Lower C, or use kind='klr'.") from error
     weights = np.zeros(len(kernel))
     weights[model.support_] = np.asarray(model.dual_coef_)[0]
     return weights, float(model.intercept_[0]), int(np.sum(model.n_iter_)), model.fit_status_ == 0

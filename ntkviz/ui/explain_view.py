@@ -12,9 +12,9 @@ from ntkviz.fidelity.scores import scores_of
 from ntkviz.figures import attribution, probability, waterfall, weights
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import layout, media, state
+from ntkviz.ui import gates, layout, media, state
 from ntkviz.ui.explained import Explanation, explanation, runner_up
-from ntkviz.ui.point_picker import meta_columns, picture, picture_column, tiles
+from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.text import escape, number, percent
 
@@ -69,6 +69,30 @@ def badge(points: Outcomes, m: int, names: tuple[str, ...]) -> None:
     st.caption(f"Log-odds of the label: {odds}.")
 
 
+@st.fragment
+@gates.guarded()
+def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
+    """The question and its answer: a change here draws nothing else of the page."""
+    found, k = choose_question(study, points, m)
+    strong, added, spread, near = st.tabs(
+        ["Strongest examples", "How it adds up", "How many carry it", "Neighbours (kernel alone)"],
+        key="explain_tab",
+        on_change="rerun",
+    )
+    if strong.open:
+        with strong:
+            strongest(study, data, found, k)
+    if added.open:
+        with added:
+            sum_of_shares(study, found, k)
+    if spread.open:
+        with spread:
+            concentrated(study, found, k)
+    if near.open:
+        with near:
+            alike(study, data, found, m, k)
+
+
 def choose_question(study: Study, points: Outcomes, m: int) -> tuple[Explanation, int]:
     """Class to explain, class to compare it with, and how many examples to show.
 
@@ -120,7 +144,7 @@ def strongest(study: Study, data: Dataset, found: Explanation, k: int) -> None:
                 st.caption("No training example does.")
     with right:
         st.markdown(f"**All {study.n_train:,} shares, so that the few are seen among the many**")
-        target, ids = found.target, study.train_index
+        target, ids = found.target, study.train_index.tolist()
         fig = attribution.distribution(
             found.shares, labels=labels, class_names=names, target=target, ids=ids, k=k, unit="share in the score"
         )
@@ -211,7 +235,7 @@ def concentrated(study: Study, found: Explanation, k: int) -> None:
             labels=study.y_train,
             class_names=list(study.class_names),
             target=found.target,
-            ids=study.train_index,
+            ids=study.train_index.tolist(),
             k=k,
         )
         layout.figure(fig, weights.reading_similarity_weight(found.similarity, found.weight, k=k), key="similarity_weight")
@@ -277,15 +301,11 @@ def _examples(study: Study, data: Dataset, found: Explanation, chosen: list[int]
     if data.kind == "image":
         tiles(data, "train", study.train_index[chosen], [_caption(study, found, i, by) for i in chosen])
         return
-    table = example_table(study, data, found, np.array(chosen))
-    table.insert(0, "picture", [picture(data, "train", int(i)) for i in study.train_index[chosen]])
-    config = {"picture": picture_column(data)} | {
-        name: st.column_config.NumberColumn(format="%+.3g" if name in {"share", "weight"} else "%.3f", width=70)
-        for name in ("share", "share of all |shares|", "similarity", "weight")
-    }
-    numbers = ["share", "similarity"] if by == "share" else ["similarity", "share"]
-    shown = [numbers[0], "label", "picture", numbers[1], "training point"]
-    st.dataframe(table, hide_index=True, column_config=config, column_order=shown, alt="Training examples with their shares.")
+    numbers = {"share": found.shares[chosen], "similarity": found.similarity[chosen]}
+    if by == "similarity":
+        numbers = dict(reversed(numbers.items()))
+    columns = {**numbers, "label": [study.class_names[c] for c in study.y_train[chosen]]}
+    example_rows(data, "train", study.train_index[chosen], columns, formats={"share": "%+.3g", "similarity": "%.3f"})
 
 
 def _caption(study: Study, found: Explanation, i: int, by: str) -> str:
@@ -306,5 +326,5 @@ def _totals(study: Study, found: Explanation) -> None:
     totals = class_totals(shares, study.y_train, len(names)).T  # (training classes, logits)
     fig = attribution.class_totals_heatmap(totals, study.surrogate.intercept, names, logit_names=logits)
     reading = attribution.reading_class_totals(totals, study.surrogate.intercept, names, logit_names=logits)
-    table = pd.DataFrame(totals, columns=logits).assign(**{"training class": names})[["training class", *logits]]
+    table = named_table("training class", names, totals, logits)
     layout.figure(fig, reading, table, key="class_totals")

@@ -11,11 +11,12 @@ from ntkviz.figures.log_odds import MAX_PANELS, Imitation, log_odds_scatter, rea
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
-from ntkviz.ui import layout, media, state
+from ntkviz.ui import gates, layout, media, state
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
-from ntkviz.ui.point_picker import picture, picture_column
+from ntkviz.ui.point_picker import named_table, picture, picture_column
 from ntkviz.ui.points import Outcomes, outcomes, select_points
+from ntkviz.ui.selection import chosen_row, clicked, steady
 from ntkviz.ui.text import escape, number, percent
 
 EXPLAIN_PAGE = "pages/explain.py"
@@ -56,6 +57,8 @@ def headline(study: Study) -> None:
         _baselines(study)
 
 
+@st.fragment
+@gates.guarded()
 def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
     """Log-odds, network against surrogate; a click shows the point beside it, and leads to its explanation."""
     left, right = st.columns([5, 2], gap="medium")
@@ -69,13 +72,13 @@ def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
             network_right=points.right,
             labels=points.labels,
             class_names=study.class_names,
-            ids=points.ids,
+            ids=points.ids.tolist(),
             selected=chosen,
         )
         reading = reading_log_odds(points.network_odds, one, network_right=points.right)
         # Only the callback reads the selection: drawing the ring changes the figure, and that wipes what the chart returns.
         layout.figure(
-            fig,
+            steady(fig),
             reading,
             point_table(study, points),
             key="log_odds",
@@ -83,15 +86,16 @@ def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
             selection_mode="points",
         )
     with right:
-        point_card(study, data, points, chosen, where="scatter")
+        point_card(study, data, points, "fidelity_point")
 
 
-def point_card(study: Study, data: Dataset, points: Outcomes, chosen: object, *, where: str) -> None:
+def point_card(study: Study, data: Dataset, points: Outcomes, memory: str) -> None:
     """The chosen point with both answers, and the way to its explanation."""
-    m = points.position(int(chosen)) if chosen is not None else None  # type: ignore[call-overload]
+    chosen = state.get(memory)
+    m = points.position(int(chosen)) if chosen is not None else None
     with st.container(border=True):
         if m is None:
-            st.markdown("**Click a point** to see it here and to explain it. From the keyboard: choose a row of the table below.")
+            st.markdown("**Click a point** (or choose a row of the table) to see it here and to explain it.")
             return
         names = study.class_names
         media.show_point(data, "test", int(points.ids[m]), width=170)
@@ -106,11 +110,13 @@ def point_card(study: Study, data: Dataset, points: Outcomes, chosen: object, *,
             icon=":material/account_tree:",
             query_params={"study": study.key, "point": str(points.ids[m])},
         )
-        if st.button("Clear", key=f"clear_{where}", type="tertiary", icon=":material/close:"):
-            state.forget("fidelity_point")
-            st.rerun()
+        if st.button("Clear", key=f"clear_{memory}", type="tertiary", icon=":material/close:"):
+            state.forget(memory)
+            st.rerun(scope="fragment")
 
 
+@st.fragment
+@gates.guarded()
 def disagreements(study: Study, data: Dataset, points: Outcomes) -> None:
     """The points where surrogate and network name different classes; a row chosen is shown beside and can be explained."""
     found = select_points(points, shown="surrogate differs", order="furthest apart")
@@ -145,8 +151,7 @@ def disagreements(study: Study, data: Dataset, points: Outcomes) -> None:
         )
         layout.download_csv(table.drop(columns="picture"), key="where_they_differ")
     with right:
-        chosen = state.get("fidelity_point")
-        point_card(study, data, points, chosen if chosen in set(ids.tolist()) else None, where="table")
+        point_card(study, data, points, "fidelity_row")
 
 
 def all_measures(study: Study) -> None:
@@ -197,7 +202,7 @@ def by_class(study: Study) -> None:
         layout.figure(fig, figures.reading_per_class_tau(names, tau, counts), table, key="by_class")
     with right:
         confusion = np.asarray(study.fidelity.confusion)
-        table = pd.DataFrame(confusion, columns=names).assign(**{"network's class": names})[["network's class", *names]]
+        table = named_table("network's class", names, confusion, names)
         layout.figure(
             figures.confusion_heatmap(confusion, names), figures.reading_confusion(confusion, names), table, key="confusion"
         )
@@ -236,8 +241,7 @@ def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
     layout.download_csv(table, key="surrogates")
     shown = [outcomes(study, row.logits) for row in rows]
     panels = [
-        Imitation(f"{row.title} ({row.aim})", p.surrogate_odds, p.agrees, row.fidelity.kendall_tau)
-        for row, p in zip(rows, shown, strict=True)
+        Imitation(row.title, p.surrogate_odds, p.agrees, row.fidelity.kendall_tau) for row, p in zip(rows, shown, strict=True)
     ]
     fig = log_odds_scatter(
         points.network_odds,
@@ -245,13 +249,31 @@ def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
         network_right=points.right,
         labels=points.labels,
         class_names=study.class_names,
-        ids=points.ids,
+        ids=points.ids.tolist(),
         selected=state.get("fidelity_point"),
     )
-    reading = reading_log_odds(points.network_odds, panels, network_right=points.right)
-    layout.figure(fig, reading, key="log_odds_panels", on_select=lambda: _clicked("log_odds_panels"), selection_mode="points")
+    reading = reading_panels(rows)
+    layout.figure(
+        steady(fig), reading, key="log_odds_panels", on_select=lambda: _clicked("log_odds_panels"), selection_mode="points"
+    )
     several = [m for row in rows for m in charted(row.fidelity, row.title)]
     layout.figure(figures.metric_intervals(several), figures.reading_metrics(several), key="measures_compared")
+
+
+def reading_panels(rows: list[Compared]) -> str:
+    """Which surrogate follows the network's order best and which least, and which of them were made to."""
+    ranked = sorted(
+        (row for row in rows if row.fidelity.kendall_tau == row.fidelity.kendall_tau), key=lambda row: row.fidelity.kendall_tau
+    )
+    if not ranked:
+        return "For none of these surrogates is a rank agreement defined."
+    low, high = ranked[0], ranked[-1]
+    text = (
+        f"{high.title} ({high.aim}) follows the network's order best, τ {number(high.fidelity.kendall_tau)}; {low.title} ({low.aim}) least, "
+        f"τ {number(low.fidelity.kendall_tau)}. Agreement runs from {percent(min(row.fidelity.agreement for row in rows))} to "
+        f"{percent(max(row.fidelity.agreement for row in rows))}: it tells them apart far less."
+    )
+    return f"{text} On the dashed line network and surrogate are equally sure; only the order of the points counts for τ."
 
 
 def charted(found: object, series: str = "") -> list[figures.Metric]:
@@ -363,16 +385,15 @@ def _point_columns(data: Dataset) -> dict:
 
 def _clicked(key: str) -> None:
     """Remember the point that was clicked on a chart."""
-    points = st.session_state[key]["selection"]["points"]
-    ids = [point["customdata"][0] for point in points if point.get("customdata")]
-    if ids:  # an empty selection is what is left when the figure changed, and no wish of anybody
-        state.put("fidelity_point", int(ids[0]))
-        state.put("point", int(ids[0]))
+    point = clicked(key)
+    if point is not None:
+        state.put("fidelity_point", int(point))
+        state.put("point", int(point))
 
 
 def _picked(key: str, ids: np.ndarray) -> None:
     """Remember the point of the row that was chosen."""
-    rows = st.session_state[key]["selection"]["rows"]
-    if rows:
-        state.put("fidelity_point", int(ids[rows[0]]))
-        state.put("point", int(ids[rows[0]]))
+    row = chosen_row(key)
+    if row is not None:
+        state.put("fidelity_row", int(ids[row]))
+        state.put("point", int(ids[row]))

@@ -67,9 +67,7 @@ def _unknown(chosen: str) -> NoReturn:
         f"There is no study {escape(chosen[:12])} on this machine. It was deleted, or made elsewhere.",
         icon=":material/search_off:",
     )
-    if st.button("Open the newest study instead", key="open_newest", type="primary"):
-        state.forget("study", "point")
-        st.rerun()
+    st.button("Open the newest study instead", key="open_newest", type="primary", on_click=state.forget, args=("study", "point"))
     st.page_link(STUDIES_PAGE, label="All studies", icon=":material/arrow_back:")
     st.stop()
 

@@ -1,6 +1,7 @@
 """The page Kernels: all finished kernels of the same points, side by side."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,11 @@ from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.ui import cached, gates, layout, quick, state
+from ntkviz.ui.point_picker import named_table
 from ntkviz.ui.text import escape, span
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 #: Cheap kernels that every other should be read beside: the last layer, the inputs, all activations.
 BASELINES = ("ck", "inputs", "em")
@@ -222,7 +227,7 @@ def alignments(chosen: list[Finished], facts: dict[str, Facts], *, cosine: bool)
             return
         similarity = _cka(str(ntkviz_home()), tuple(kernel.key for kernel in chosen), cosine)
         titles = [kernel.title for kernel in chosen]
-        table = pd.DataFrame(similarity, columns=titles).assign(kernel=titles)[["kernel", *titles]]
+        table = named_table("kernel", titles, similarity, titles)
         layout.figure(spectrum.cka_heatmap(titles, similarity), spectrum.reading_cka(titles, similarity), table, key="cka")
 
 
@@ -240,9 +245,9 @@ def classes(chosen: list[Finished], facts: dict[str, Facts], study: Study) -> No
         )
     with left:
         values, names = facts[title].similarity, list(study.class_names)
-        table = pd.DataFrame(values, columns=names).assign(**{"class": names})
+        table = named_table("class", names, values, names)
         fig, reading = matrix.class_similarity_heatmap(values, names), matrix.reading_class_similarity(values, names)
-        layout.figure(fig, reading, table[["class", *names]], key="class_similarity")
+        layout.figure(fig, reading, table, key="class_similarity")
     seconds, memory = {k.title: k.seconds for k in chosen}, {k.title: k.peak_mb for k in chosen}
     table = pd.DataFrame({"kernel": titles, "seconds": list(seconds.values()), "peak MB": list(memory.values())})
     layout.figure(spectrum.cost_bars(seconds, memory), spectrum.reading_cost(seconds, memory), table, key="cost")
@@ -288,7 +293,7 @@ def _cka(home: str, kernel_keys: tuple[str, ...], cosine: bool) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _panels(home: str, keys: tuple[tuple[str, str], ...], cosine: bool, study_key: str) -> tuple[object, str]:
+def _panels(home: str, keys: tuple[tuple[str, str], ...], cosine: bool, study_key: str) -> tuple["go.Figure", str]:
     study = cached.study(study_key)
     values = {title: _values(home, key, cosine) for key, title in keys}
     names = study.class_names

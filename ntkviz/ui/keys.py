@@ -37,7 +37,7 @@ VIEW_KEYS: dict[str, str] = {
     "explain_against": "class that it is compared with",
     "top": "how many training examples stand on each side of an explanation",
     "fidelity_point": "id of the test point clicked on the page Fidelity",
-    "compared": "surrogates that the page Fidelity compares",
+    "fidelity_row": "id of the test point chosen there in the table of differences",
     "fitted": "surrogates that were fitted on the page Fidelity, by study",
     "map_method": "how the map is drawn",
     "map_colour": "what the map's points are coloured by",

@@ -51,8 +51,7 @@ def study_bar(study: Study) -> None:
     ]
     with st.container(border=True, key="study_bar"):
         for cell, (label, value, help_text) in zip(st.columns([1.8, 1.6, 1.7, 1.2, 1.8, 1.3], gap="small"), facts, strict=True):
-            cell.caption(label, help=help_text)
-            cell.markdown(f"**{value}**")
+            cell.markdown(f":gray[:small[{label}]]  \n**{value}**", help=help_text)
         _switcher(study)
 
 
@@ -140,5 +139,5 @@ def download_csv(table: pd.DataFrame, *, key: str, label: str = "Download CSV") 
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV; text that a spreadsheet would take for a formula has an apostrophe before it."""
-    return table.map(csv_cell).rename(columns=lambda name: csv_cell(str(name))).to_csv(index=False)
+    """A table as CSV (RFC 4180: a carriage return within a cell is quoted too); text that a spreadsheet would take for a formula has an apostrophe before it."""
+    return table.map(csv_cell).rename(columns=lambda name: csv_cell(str(name))).to_csv(index=False, lineterminator="\r\n")

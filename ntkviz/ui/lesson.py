@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from ntkviz.explain.share import share_of
 from ntkviz.studies.study import Study
@@ -113,8 +113,15 @@ def question(found: Machine, name: str) -> Question:
         truth=truth,
         letters=letters,
         answer=letters[int(np.abs(shares).argmax())],
-        correlation=float(spearmanr(shares, truth).statistic),
+        correlation=rank_correlation(shares, truth),
     )
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rank correlation of two ``[N]``; NaN when one of them does not vary."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def _candidates(shares: np.ndarray, row: np.ndarray, truth: np.ndarray) -> dict[int, str]:

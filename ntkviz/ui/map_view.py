@@ -9,10 +9,11 @@ from ntkviz.fidelity.scores import scores_of
 from ntkviz.figures import embedding as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import layout, maps, media, state
+from ntkviz.ui import gates, layout, maps, media, state
 from ntkviz.ui.maps import Made
-from ntkviz.ui.point_picker import picture, picture_column
+from ntkviz.ui.point_picker import example_rows, tiles
 from ntkviz.ui.points import Outcomes
+from ntkviz.ui.selection import chosen_row, clicked, steady
 from ntkviz.ui.text import escape, number, percent
 
 #: A column of words with more states than this cannot be told apart by colour.
@@ -33,7 +34,7 @@ def choose(study: Study, data: Dataset) -> dict[str, Made]:
             st.pills,
             "Method (several stand side by side)",
             key="map_method",
-            default=["umap"],
+            default=["umap"] if maps.kept(study, "umap", size=15, seed=0) else ["kernel_pca"],
             options=list(rows),
             format_func=lambda kind: rows[kind].title,
             selection_mode="multi",
@@ -55,11 +56,13 @@ def choose(study: Study, data: Dataset) -> dict[str, Made]:
         seed = state.sticky(st.number_input, "Seed", key="map_seed", default=0, min_value=0, max_value=9999, step=1)
         state.sticky(st.slider, "Neighbours drawn", key="map_edges", default=8, min_value=1, max_value=30)
         state.sticky(st.toggle, "Show test points", key="map_test", default=True)
-    chosen = [kind for kind in rows if kind in kinds] or ["umap"]
+    chosen = [kind for kind in rows if kind in kinds] or ["kernel_pca"]
     with st.spinner(f"Making the map: {maps.estimate(chosen, study.n_train)}", show_time=True):
         return {kind: maps.make_map(study, kind, size=int(size), seed=int(seed)) for kind in chosen}
 
 
+@st.fragment
+@gates.guarded()
 def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> None:
     """The maps, with the chosen point and its neighbours beside."""
     rows, name = embeddings(), state.get("map_colour") or "class"
@@ -77,7 +80,7 @@ def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -
         units = {rows[kind].title for kind in made if kind == "kernel_pca"}
         fig = figures.map_panels(panels, class_names=study.class_names, column=column, selection=selection, units=units)
         # The callback alone reads the click: drawing the edges changes the figure, and that wipes what the chart returns.
-        layout.figure(fig, _reading(panels, made, column), key=CHART, on_select=_clicked, selection_mode="points")
+        layout.figure(steady(fig), _reading(panels, made, column), key=CHART, on_select=_clicked, selection_mode="points")
     with right:
         _side(study, data, points, chosen)
 
@@ -101,9 +104,7 @@ def quality(study: Study, made: dict[str, Made]) -> None:
             help=f"Share of a point's {q.n_neighbours} nearest in the kernel's space that are also among its {q.n_neighbours} nearest on the map.",
         )
         notes = " ".join(escape(note) for note in one.embedding.notes)
-        cells[3].caption(
-            f"{info.axes} {info.caveat} Test points are placed by {info.out_of_sample}. Made in {one.seconds:.1f} s. {notes}"
-        )
+        cells[3].caption(f"{info.axes} {info.caveat} Test points: {info.out_of_sample}. Made in {one.seconds:.1f} s. {notes}")
 
 
 def point_list(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> None:
@@ -113,9 +114,9 @@ def point_list(study: Study, data: Dataset, points: Outcomes, made: dict[str, Ma
         keys = table["point"].tolist()
 
         def pick() -> None:
-            rows = st.session_state["map_table"]["selection"]["rows"]
-            if rows:
-                state.put("map_selected", keys[rows[0]])
+            row = chosen_row("map_table")
+            if row is not None:
+                state.put("map_selected", keys[row])
 
         numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[5:]}
         st.dataframe(
@@ -141,11 +142,10 @@ def selected(study: Study) -> tuple[str, int] | None:
 
 
 def _clicked() -> None:
-    """Remember the point that was clicked; an empty selection is what a changed figure leaves, and no wish of anybody."""
-    points = st.session_state[CHART]["selection"]["points"]
-    ids = [point["customdata"][0] for point in points if point.get("customdata")]
-    if ids:
-        state.put("map_selected", str(ids[0]))
+    """Remember the point that was clicked."""
+    point = clicked(CHART)
+    if point is not None:
+        state.put("map_selected", point)
 
 
 def _colours(study: Study, data: Dataset) -> dict[str, str]:
@@ -160,9 +160,10 @@ def _colours(study: Study, data: Dataset) -> dict[str, str]:
     found = dict.fromkeys(own, "study")
     if data.meta is not None:
         for name in data.meta.columns:
-            values = data.meta[name]
-            usable = pd.api.types.is_numeric_dtype(values) or values.nunique() <= MAX_STATES
-            if name != "split" and usable and values.nunique() > 1:
+            values = pd.Series(data.meta[name])
+            states = int(values.nunique())
+            usable = bool(pd.api.types.is_numeric_dtype(values)) or states <= MAX_STATES
+            if name != "split" and usable and states > 1:
                 found[f"data: {name}"] = "meta"
     return found
 
@@ -170,8 +171,9 @@ def _colours(study: Study, data: Dataset) -> dict[str, str]:
 def _column(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made], name: str) -> figures.Column | None:
     """The chosen colour as numbers or states of training and test points; None is the class."""
     if name.startswith("data: ") and data.meta is not None:
-        values = data.meta[name.removeprefix("data: ")]
-        numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 2
+        values = pd.Series(data.meta[name.removeprefix("data: ")])
+        is_number = bool(pd.api.types.is_numeric_dtype(values)) and not bool(pd.api.types.is_bool_dtype(values))
+        numeric = is_number and int(values.nunique()) > 2
         cells = values.to_numpy(dtype=np.float64) if numeric else values.astype(str).to_numpy()
         return figures.Column(name.removeprefix("data: "), cells[study.train_index], cells[len(data.x_train) + study.test_index])
     train = scores_of(study.logits_train)
@@ -203,14 +205,24 @@ def _points(study: Study, data: Dataset, points: Outcomes, made: Made) -> tuple[
 
 
 def _reading(panels: dict, made: dict[str, Made], column: figures.Column | None) -> str:
-    """One sentence a map."""
-    parts = []
+    """One map in full; of several, how many neighbours each keeps."""
+    readings = []
     for (title, (train, test)), one in zip(panels.items(), made.values(), strict=True):
         found = one.embedding
-        parts.append(
+        readings.append(
             figures.reading_map(train, test, method=title, quality=found.quality, explained=found.explained, column=column)
         )
-    return " ".join(parts)
+    if len(readings) == 1:
+        return readings[0]
+    first = next(iter(made.values())).embedding.quality
+    kept = ", ".join(
+        f"{title} {percent(float(one.embedding.quality.preserved.mean()), 0)}"
+        for title, one in zip(panels, made.values(), strict=True)
+    )
+    return (
+        f"Of a point's {first.n_neighbours} nearest in the kernel's space, so many are also among its {first.n_neighbours} nearest on the map: {kept}. "
+        "A click marks the point on all maps; an island that is on one map only may be an artefact."
+    )
 
 
 def _side(study: Study, data: Dataset, points: Outcomes, chosen: tuple[str, int] | None) -> None:
@@ -240,21 +252,13 @@ def _side(study: Study, data: Dataset, points: Outcomes, chosen: tuple[str, int]
     st.markdown(f"**Its {len(near)} nearest training points in the kernel's space**, {same} of the same label:")
     captions = [f"{escape(study.class_names[study.y_train[i]])}, {d:.2f}" for i, d in zip(near, distances, strict=True)]
     if data.kind == "image":
-        media.grid(data, "train", study.train_index[near], captions, columns=4)
+        tiles(data, "train", study.train_index[near], captions, width=64)
     else:
-        table = pd.DataFrame(
-            {
-                "picture": [picture(data, "train", int(i)) for i in study.train_index[near]],
-                "label": [study.class_names[c] for c in study.y_train[near]],
-                "distance": distances,
-                "training point": study.train_index[near],
-            }
-        )
-        config = {"picture": picture_column(data), "distance": st.column_config.NumberColumn(format="%.3f")}
-        st.dataframe(table, hide_index=True, column_config=config, alt="Nearest training points in the kernel's space.")
+        numbers = {"label": [study.class_names[c] for c in study.y_train[near]], "distance": distances}
+        example_rows(data, "train", study.train_index[near], numbers, formats={"distance": "%.3f"})
     if st.button("Clear", key="clear_map", type="tertiary", icon=":material/close:"):
         state.forget("map_selected")
-        st.rerun()
+        st.rerun(scope="fragment")
 
 
 def _search(study: Study, chosen: tuple[str, int] | None) -> None:

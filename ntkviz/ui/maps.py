@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def options(kind: str, size: int) -> Options:
 
 def estimate(kinds: list[str], n_train: int) -> str:
     """How long maps take, for the spinner."""
-    first = " UMAP starts up for about 15 s when it is used first." if "umap" in kinds else ""
+    first = " UMAP takes about 20 s more when it is first used after the server started." if "umap" in kinds else ""
     scale = {"umap": 1.0, "kernel_pca": 0.2, "tsne": 2.0}
     seconds = sum(scale.get(kind, 1.0) for kind in kinds) * max(0.3, (n_train / 1000) ** 1.5)
     return f"about {max(1, round(seconds))} s for {n_train:,} training points, once; then it is kept.{first}"
@@ -98,11 +99,20 @@ def nearest_training(study: Study, split: str, position: int, k: int) -> tuple[n
     return order, np.sqrt(squared[order])
 
 
+def kept(study: Study, kind: str, *, size: int, seed: int) -> bool:
+    """Whether that map is on the disk, so that showing it takes no time."""
+    return _folder(study.kernel_key, study.spec.normalize, kind, options(kind, size), seed).is_dir()
+
+
+def _folder(kernel_key: str, normalize: bool, kind: str, chosen: Options, seed: int) -> Path:
+    """Where a map is kept; the name is a hash of all that decides it."""
+    parts = {"what": "map", "version": MAP_VERSION, "kernel": kernel_key, "normalize": normalize, "kind": kind, "seed": seed}
+    return cached.store().home / "maps" / text_sha256(canonical_json({**parts, "options": dict(chosen)}))
+
+
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _make(home: str, study_key: str, kernel_key: str, normalize: bool, kind: str, chosen: Options, seed: int) -> Made:
-    parts = {"what": "map", "version": MAP_VERSION, "kernel": kernel_key, "normalize": normalize, "kind": kind, "seed": seed}
-    key = text_sha256(canonical_json({**parts, "options": dict(chosen)}))
-    folder = cached.store().home / "maps" / key
+    folder = _folder(kernel_key, normalize, kind, chosen, seed)
     with suppress(KeyError):
         try:
             return _load(folder)
@@ -115,11 +125,11 @@ def _make(home: str, study_key: str, kernel_key: str, normalize: bool, kind: str
     made = Made(embedding, time.perf_counter() - began)
     arrays: dict[str, np.ndarray] = {}
     content = {"map": codec.encode(embedding, arrays, name="map"), "seconds": made.seconds}
-    artefact.write_artefact(folder, kind="map", content=content, arrays=arrays, summary=parts)
+    artefact.write_artefact(folder, kind="map", content=content, arrays=arrays, summary={"kind": kind, "kernel": kernel_key})
     return made
 
 
-def _load(folder: Any) -> Made:
+def _load(folder: Path) -> Made:
     manifest = artefact.read_manifest(folder)
     arrays = artefact.read_arrays(folder, manifest)
     embedding: Any = codec.decode(manifest["content"]["map"], arrays, classes=[Embedding, Quality])

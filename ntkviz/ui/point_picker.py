@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,12 @@ from ntkviz.ui.points import ORDERS, SHOWN, Outcomes, select_points
 #: Rows of the table; more pictures than this make the page slow, and the box finds every id.
 MAX_LISTED = 250
 _TURN = "_points_turn"
+_SAID = ["label", "network", "surrogate", "log-odds"]
+_ORDER = {
+    "image": ["picture", "id", *_SAID],
+    "text": ["picture", *_SAID, "id"],
+    "tabular": ["id", *_SAID, "picture"],
+}
 
 
 def pick_point(study: Study, points: Outcomes, data: Dataset, *, beside: DeltaGenerator) -> int:
@@ -66,11 +73,11 @@ def picture(data: Dataset, split: media.Split, index: int, *, size: int = 40) ->
     return media.describe(data, split, index, limit=110)
 
 
-def picture_column(data: Dataset) -> object:
+def picture_column(data: Dataset) -> Any:
     """How a table shows what :func:`picture` returned."""
     if data.kind == "image":
         return st.column_config.ImageColumn("picture", width=58)
-    return st.column_config.TextColumn("text" if data.kind == "text" else "values", width="large")
+    return st.column_config.TextColumn("text" if data.kind == "text" else "values", width=185)
 
 
 def meta_columns(data: Dataset, split: media.Split, indices: np.ndarray) -> dict[str, list]:
@@ -79,6 +86,44 @@ def meta_columns(data: Dataset, split: media.Split, indices: np.ndarray) -> dict
         return {}
     rows = data.meta.iloc[np.asarray(indices) + (0 if split == "train" else len(data.x_train))]
     return {str(name): rows[name].tolist() for name in rows.columns if name not in {"split", "label", "class"}}
+
+
+def example_rows(
+    data: Dataset, split: media.Split, indices: np.ndarray, numbers: dict[str, object], *, formats: dict[str, str]
+) -> None:
+    """Texts or table rows one below the other, their numbers first; a table's own columns follow as columns.
+
+    Args:
+        data: text or tabular data.
+        split: "train" or "test".
+        indices: ids of the points.
+        numbers: name -> column, in the order shown.
+        formats: name -> printf format of a number.
+    """
+    table = pd.DataFrame(numbers)
+    config: dict[str, Any] = {name: st.column_config.NumberColumn(format=form, width=66) for name, form in formats.items()}
+    shown = data.display.train if split == "train" else data.display.test
+    if isinstance(shown, pd.DataFrame):
+        values = shown.iloc[np.asarray(indices)].reset_index(drop=True)
+        taken = {name: f"{name} (value)" for name in values.columns if name in table}
+        table = pd.concat([table, values.rename(columns=taken)], axis=1)
+    else:
+        table["text"] = [media.describe(data, split, int(i), limit=400) for i in indices]
+        config["text"] = st.column_config.TextColumn(width="large")
+    table["id"] = np.asarray(indices)
+    st.dataframe(table, hide_index=True, column_config=config, alt=f"Points of the {split} split with their numbers.")
+
+
+def named_table(first: str, names: Sequence[str], values: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
+    """A matrix as a table, the names of its rows in front.
+
+    Args:
+        first: heading of the names.
+        names: of the rows.
+        values: ``[rows, columns]``.
+        columns: of the columns.
+    """
+    return pd.concat([pd.DataFrame({first: list(names)}), pd.DataFrame(values, columns=list(columns))], axis=1)
 
 
 def tiles(
@@ -180,7 +225,7 @@ def _table(points: Outcomes, listed: np.ndarray, names: tuple[str, ...], data: D
         if rows:
             state.put("point", int(ids[rows[0]]))
 
-    at = np.flatnonzero(ids == chosen)
+    at, image = np.flatnonzero(ids == chosen), data.kind == "image"
     st.dataframe(
         table,
         key=key,
@@ -189,11 +234,12 @@ def _table(points: Outcomes, listed: np.ndarray, names: tuple[str, ...], data: D
         selection_default={"selection": {"rows": at[:1].tolist(), "columns": [], "cells": []}},
         hide_index=True,
         height=510,
-        row_height=44 if data.kind == "image" else None,
+        row_height=44 if image else None,
+        column_order=_ORDER[data.kind],
         column_config={
             "picture": picture_column(data),
             "id": st.column_config.NumberColumn(format="%d", width=52),
-            **{name: st.column_config.TextColumn(width=62) for name in ("label", "network", "surrogate")},
+            **{name: st.column_config.TextColumn(width=62 if image else 74) for name in ("label", "network", "surrogate")},
             "log-odds": st.column_config.NumberColumn(
                 format="%.2f", help="The network's log-odds of the class it names: how sure it is. 0 is undecided."
             ),

@@ -45,9 +45,9 @@ def outcome(job: Job) -> None:
         with st.container(horizontal=True):
             if shown is not None:
                 _onwards(shown)
-            if st.button("Dismiss", key="dismiss_job", type="tertiary", icon=":material/close:"):
-                state.forget("job")
-                st.rerun()
+            st.button(
+                "Dismiss", key="dismiss_job", type="tertiary", icon=":material/close:", on_click=state.forget, args=("job",)
+            )
 
 
 def title_of(spec: StudySpec) -> str:

@@ -1,4 +1,4 @@
-"""What stands around every page: the name, what it is for, and the job that runs."""
+"""The table of pages, and what stands around every page: the name, what it is for, and the job that runs."""
 
 import streamlit as st
 
@@ -17,6 +17,33 @@ _NAME = (
     + '<text x="38" y="22.5" font-family="Helvetica, Arial, sans-serif" font-size="21" font-weight="650" '
     'fill="#2A7FBA">ntkviz</text></svg>'
 )
+
+
+def pages() -> dict[str, list]:
+    """Section -> its pages. The address of a page is the name of its file; the first answers at "/" only."""
+    return {
+        "Study": [
+            st.Page("pages/studies.py", title="Studies", icon=":material/science:", default=True),
+            st.Page("pages/kernels.py", title="Kernels", icon=":material/grid_on:", url_path="kernels"),
+        ],
+        "Trust": [st.Page("pages/fidelity.py", title="Can I trust it?", icon=":material/verified:", url_path="fidelity")],
+        "Explain": [
+            st.Page("pages/explain.py", title="Explain a prediction", icon=":material/account_tree:", url_path="explain"),
+            st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
+        ],
+        "More": [
+            st.Page("pages/learn.py", title="Learn", icon=":material/school:", url_path="learn"),
+            st.Page("pages/server.py", title="Server", icon=":material/dns:", url_path="server"),
+        ],
+    }
+
+
+def run() -> None:
+    """Draw the app: the frame, and in it the page of the address."""
+    st.set_page_config(page_title="ntkviz", page_icon=ICON, layout="wide", initial_sidebar_state=248)
+    page = st.navigation(pages())
+    frame(page.title)
+    page.run()
 
 
 def frame(page: str) -> None:

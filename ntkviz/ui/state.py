@@ -124,7 +124,8 @@ def _possible(value: Any, default: Any, kw: dict[str, Any]) -> Any:
     if "options" in kw:
         options = list(kw["options"])
         if isinstance(value, list | tuple) and value not in options:
-            return [entry for entry in value if entry in options] or default
+            kept = [entry for entry in value if entry in options]
+            return kept if kept or not value else default
         return value if value in options else default
     low, high = kw.get("min_value"), kw.get("max_value")
     if isinstance(value, int | float) and not isinstance(value, bool):

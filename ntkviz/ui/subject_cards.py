@@ -37,7 +37,9 @@ def choose_subject(source: Literal["sample", "upload"]) -> Subject | None:
     found = [subject for subject in subjects(cached.store()) if subject.source == source]
     if not found:
         if source == "sample":
-            st.warning("No samples are bundled here: run ntkviz from a checkout of the project that has the folder sample_models.")
+            st.warning(
+                "No samples are bundled here: run ntkviz from a checkout of the project that has the folder sample_models."
+            )
         return None
     by_id = {subject.id: subject for subject in found}
     chosen = by_id.get(state.get("subject"), found[0])

@@ -33,9 +33,7 @@ def show_report(report: UploadReport) -> None:
         _mismatches(report)
         _guess(report)
     else:
-        st.success(
-            f"{escape(report.name)} can be studied. It is chosen below.", icon=":material/check_circle:"
-        )
+        st.success(f"{escape(report.name)} can be studied. It is chosen below.", icon=":material/check_circle:")
         _figures(report)
     _probes(report)
     _notes(report)

@@ -4,7 +4,7 @@ from ntkviz.data.sample import samples
 from ntkviz.errors import BudgetExceeded
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies import quote as quote_module
-from ntkviz.studies.cost import ARCHITECTURES, RATE, SURROGATES
+from ntkviz.studies.cost import ARCHITECTURES, RATE, RATE_EXPONENT, SURROGATES
 from ntkviz.studies.pipeline import STAGES, run_study
 from ntkviz.studies.quote import quote
 from ntkviz.studies.spec import StudySpec
@@ -59,7 +59,7 @@ def test_what_is_stored_costs_nothing(spec, home, store):
 def test_a_slower_machine_is_quoted_more(spec, home, monkeypatch):
     fast = quote([spec()], home=home)
     monkeypatch.setattr(quote_module, "gemm_rate", lambda: RATE / 2)
-    assert quote([spec()], home=home).per_stage["kernel"] == pytest.approx(2 * fast.per_stage["kernel"])
+    assert quote([spec()], home=home).per_stage["kernel"] == pytest.approx(2**RATE_EXPONENT * fast.per_stage["kernel"])
 
 
 def test_memory_beyond_the_limit_is_refused_with_figures(spec, home, monkeypatch):

@@ -1,0 +1,46 @@
+"""Clicks on charts: what was clicked, and a look that a click does not change."""
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def clicked(key: str) -> str | None:
+    """The id of the point that was clicked on a chart, from the first entry of its ``customdata``; for ``on_select``.
+
+    An empty selection is what is left when the figure changed (the ring around the point just clicked), and no wish of
+    anybody: it gives ``None``, and the page keeps what it has.
+
+    Args:
+        key: of the chart.
+    """
+    points = st.session_state[key]["selection"]["points"]
+    ids = [point["customdata"][0] for point in points if point.get("customdata")]
+    return str(ids[0]) if ids else None
+
+
+def chosen_row(key: str) -> int | None:
+    """The row that was chosen in a table, for ``on_select``; ``None`` when it was let go.
+
+    Args:
+        key: of the table.
+    """
+    rows = st.session_state[key]["selection"]["rows"]
+    return int(rows[0]) if rows else None
+
+
+def steady(fig: "go.Figure") -> "go.Figure":
+    """The figure, its dots as they are whether something is clicked or not: the page marks the choice itself.
+
+    Args:
+        fig: changed in place.
+    """
+    traces: list[Any] = list(fig.select_traces())
+    for trace in traces:
+        if trace.type in {"scatter", "scattergl"} and "markers" in (trace.mode or ""):
+            look = {"marker": {"opacity": 1.0 if trace.marker.opacity is None else trace.marker.opacity}}
+            trace.update(selected=look, unselected=look)
+    return fig.update_layout(modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A8F98", "activecolor": "#2A7FBA"})
