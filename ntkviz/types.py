@@ -74,7 +74,9 @@ class Dataset:
             ("test", self.x_test, self.y_test, self.display.test),
         ):
             if not len(x) == len(y) == len(shown):
-                raise ValueError(f"The {split} split has {len(x)} inputs, {len(y)} labels and {len(shown)} displays; expected equal counts.")
+                raise ValueError(
+                    f"The {split} split has {len(x)} inputs, {len(y)} labels and {len(shown)} displays; expected equal counts."
+                )
             if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.class_names)):
                 raise ValueError(
                     f"Labels of the {split} split run from {y.min()} to {y.max()}; expected 0 to {len(self.class_names) - 1} "

@@ -5,7 +5,7 @@ may run with the time axis first inside or merge the axes. Otherwise every sampl
 out belongs to it.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -176,12 +176,17 @@ def _find_readout(model: nn.Module, x: torch.Tensor) -> str:
 
 
 def _forward_with_inputs(
-    model: nn.Module, modules: dict[str, nn.Module], x: torch.Tensor, seen: Callable[[str, torch.Tensor, torch.Tensor], object]
+    model: nn.Module, modules: Mapping[str, nn.Module], x: torch.Tensor, seen: Callable[[str, torch.Tensor, torch.Tensor], object]
 ) -> torch.Tensor:
     """Run the model and call ``seen(name, first input, output)`` at each module; return the logits."""
-    handles = [
-        m.register_forward_hook(lambda _m, given, out, name=name: seen(name, given[0], out)) for name, m in modules.items()
-    ]
+
+    def told(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
+        def hook(_module: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+            seen(name, given[0], out)
+
+        return hook
+
+    handles = [m.register_forward_hook(told(name)) for name, m in modules.items()]
     try:
         with torch.no_grad(), exact_attention():
             return as_logits(model(x), len(x))

@@ -6,6 +6,7 @@ chunked, so there is nothing that could be batched, transformed or chunked wrong
 """
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def relative_error(kernel: np.ndarray, reference: np.ndarray, row_diagonal: np.n
     return float(np.max(np.divide(difference, scale, out=np.zeros_like(difference), where=scale > 0), initial=0.0))
 
 
-def _flat_gradient(logit: torch.Tensor, parameters: list[torch.Tensor]) -> np.ndarray:
+def _flat_gradient(logit: torch.Tensor, parameters: Sequence[torch.Tensor]) -> np.ndarray:
     """One logit's gradient with respect to all parameters, flattened, float64 ``[P]``."""
     grads = torch.autograd.grad(logit, parameters, retain_graph=True, allow_unused=True)
     return np.concatenate(

@@ -1,0 +1,1 @@
+"""Networks: architectures, the one loader of weights, probes, and what people upload."""

@@ -1,7 +1,6 @@
 """The page Server: health, jobs with their logs, storage."""
 
 import subprocess
-import time
 
 import pytest
 
@@ -50,10 +49,8 @@ def test_a_job_shows_its_state_and_its_log(open_page, home):
 def test_a_running_job_can_be_cancelled(open_page):
     job = jobs.start([StudySpec(sample="mnist-mlp", n_train=5000, n_test=1000)])
     app = open_page("server")
-    began = time.monotonic()
     app.button(key=f"stop_{job.id}").click().run()
     assert jobs.status(job.id).state == "cancelled"
-    assert time.monotonic() - began < 30
 
 
 def test_the_examination_names_every_part(open_page):

@@ -1,0 +1,68 @@
+"""Every page on a finished study, light and dark: no exception, no console error, nothing asked of another host."""
+
+import csv
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import keyed, no_exception, settle
+
+HEADINGS = {
+    "": "Studies",
+    "kernels": "Kernels",
+    "fidelity": "Can I trust it?",
+    "explain": "Explain a prediction",
+    "map": "Map",
+    "learn": "Learn",
+    "server": "Server",
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", HEADINGS)
+def test_page_is_sound(server, finished, open_browser, name, dark):
+    page = open_browser(f"{server}/{name}?study={finished.keys['digits']}", dark=dark)
+    expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
+    settle(page)
+    no_exception(page)
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+@pytest.mark.parametrize("name", ["kernels", "fidelity", "explain", "map"])
+def test_page_is_sound_for_other_kinds_of_data(server, finished, open_browser, name, kind):
+    page = open_browser(f"{server}/{name}?study={finished.keys[kind]}")
+    expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
+    settle(page)
+    no_exception(page)
+
+
+def test_nothing_is_wider_than_the_page(server, finished, open_browser):
+    page = open_browser(f"{server}/?study={finished.keys['digits']}")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_list_of_studies_is_downloaded(server, open_browser, tmp_path):
+    page = open_browser(server)
+    with page.expect_download() as waiting:
+        keyed(page, "studies_csv").get_by_role("button").click()
+    waiting.value.save_as(tmp_path / "studies.csv")
+    rows = list(csv.DictReader((tmp_path / "studies.csv").open(newline="")))
+    assert len(rows) == 4
+    assert {row["surrogate"] for row in rows} >= {"Kernel GLM (converged)", "Kernel ridge on labels"}
+
+
+def test_a_link_opens_the_same_study_and_point(server, finished, open_browser):
+    page = open_browser(f"{server}/explain?study={finished.keys['digits']}")
+    settle(page)
+    there = page.url
+    again = open_browser(there)
+    assert keyed(again, "study_bar").inner_text() == keyed(page, "study_bar").inner_text()
+    no_exception(again)
+
+
+def test_the_keyboard_reaches_the_pages(server, open_browser):
+    page = open_browser(server)
+    page.get_by_test_id("stSidebarNavLink").first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Kernels", exact=True, level=1)).to_be_visible()
