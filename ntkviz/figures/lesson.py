@@ -76,24 +76,7 @@ def plane_map(
         ValueError: when a value is not finite or the lengths differ.
     """
     at = palette.finite(points, "points", (None, 2))
-    logits = palette.finite(grid[2], "logits", (len(grid[1]), len(grid[0])))
-    reach = float(np.percentile(np.abs(logits), 95))
-    fig = go.Figure(
-        go.Contour(
-            x=grid[0],
-            y=grid[1],
-            z=logits,
-            colorscale=palette.DIVERGING,
-            zmin=-reach,
-            zmax=reach,
-            opacity=0.45,
-            contours={"showlines": False},
-            line={"width": 0},
-            ncontours=24,
-            colorbar={"title": {"text": "logit of<br>class B"}, "thickness": 10, "outlinewidth": 0},
-            hoverinfo="skip",
-        )
-    )
+    fig = go.Figure(_ground(*grid))
     sizes = np.full(len(at), 11.0)
     if shares is not None:
         weight = np.abs(palette.finite(shares, "shares", (len(at),)))
@@ -121,6 +104,34 @@ def plane_map(
         )
     star = {"size": 18, "symbol": "star", "color": palette.CATEGORICAL[7], "line": {"width": 1.5, "color": "#31333F"}}
     fig.add_trace(go.Scatter(x=[query[0]], y=[query[1]], mode="markers", name="asked about", marker=star, hoverinfo="skip"))
+    _name_candidates(fig, at, letters)
+    fig.update_xaxes(title_text="first input", zeroline=False, showgrid=False)
+    fig.update_yaxes(title_text="second input", zeroline=False, showgrid=False, scaleanchor="x")
+    return palette.theme(fig, height=440)
+
+
+def _ground(x: np.ndarray, y: np.ndarray, logits: np.ndarray) -> go.Contour:
+    """The network's logits ``[h, w]`` as coloured ground."""
+    logits = palette.finite(logits, "logits", (len(y), len(x)))
+    reach = float(np.percentile(np.abs(logits), 95))
+    return go.Contour(
+        x=x,
+        y=y,
+        z=logits,
+        colorscale=palette.DIVERGING,
+        zmin=-reach,
+        zmax=reach,
+        opacity=0.45,
+        contours={"showlines": False},
+        line={"width": 0},
+        ncontours=24,
+        colorbar={"title": {"text": "logit of<br>class B"}, "thickness": 10, "outlinewidth": 0},
+        hoverinfo="skip",
+    )
+
+
+def _name_candidates(fig: go.Figure, at: np.ndarray, letters: dict[int, str]) -> None:
+    """Letters beside the points that a person may guess."""
     for index, letter in letters.items():
         fig.add_annotation(
             x=at[index, 0],
@@ -135,9 +146,6 @@ def plane_map(
             bgcolor="rgba(255,255,255,0.85)",
             bordercolor=palette.NEUTRAL,
         )
-    fig.update_xaxes(title_text="first input", zeroline=False, showgrid=False)
-    fig.update_yaxes(title_text="second input", zeroline=False, showgrid=False, scaleanchor="x")
-    return palette.theme(fig, height=440)
 
 
 def reading_plane_map(logit: float, score: float, shares: np.ndarray | None = None) -> str:
