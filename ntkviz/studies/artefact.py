@@ -6,6 +6,7 @@ size and the sha256 of each file and a sha256 of itself, so that a flipped bit, 
 before a figure is drawn from them.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import psutil
@@ -90,7 +92,8 @@ def read_manifest(folder: Path) -> dict:
         StoreCorrupted: when the manifest is missing, cut short, altered or of another format.
     """
     if not folder.is_dir():
-        raise NotFound(f"There is no {folder.parent.name[:-1]} {folder.name[:12]} in {folder.parent}.")
+        what = {"studies": "study", "kernels": "kernel"}.get(folder.parent.name, "artefact")
+        raise NotFound(f"There is no {what} {folder.name[:12]} in {folder.parent}.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         claimed = manifest.pop("sha256")
@@ -252,22 +255,43 @@ def _checked(name: str) -> str:
     return name
 
 
+class _Hashing:
+    """A file to write to that hashes what it is given.
+
+    Args:
+        file: an open, buffered binary file: it writes on until all bytes are written, or raises.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write all of the bytes."""
+        self._sha256.update(data)
+        return self._file.write(data)
+
+    def hexdigest(self) -> str:
+        """The hash of all that was written."""
+        return self._sha256.hexdigest()
+
+
 def _write_array(path: Path, array: np.ndarray) -> dict[str, object]:
     """Write one array and check that it arrived; its entry for the manifest.
 
     Raises:
         StoreCorrupted: when the file does not hold the array's bytes afterwards.
     """
-    array = np.ascontiguousarray(array)
     with path.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+        meant = _Hashing(file)
+        # NumPy writes in pieces of 16 MB to what is no file of its own, so no second copy of the array is made.
+        np.save(meant, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
-    back = np.load(path, mmap_mode="r", allow_pickle=False)
-    # Compared as bytes: NaN equals NaN here, and -0.0 differs from 0.0.
-    if back.dtype != array.dtype or back.shape != array.shape or back.tobytes() != array.tobytes():
+    found = file_sha256(path)
+    if found != meant.hexdigest():
         raise StoreCorrupted(f"{path.name} was not written in full; the disk may be full or failing. Nothing was saved.")
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path), "dtype": array.dtype.str, "shape": list(array.shape)}
+    return {"bytes": path.stat().st_size, "sha256": found, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
 def _is_whole(folder: Path) -> bool:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import psutil
@@ -84,8 +84,7 @@ def _packages() -> Finding:
 
 def _torch() -> Finding:
     version = metadata.version("torch")
-    # Imported by name only to learn whether it loads: this room does not compute with it.
-    __import__("torch")
+    import_module("torch")  # only to learn whether it loads: this room does not compute with it
     build = "the CPU build" if version.endswith("+cpu") else "no CPU build (it works, and takes several GB on disk)"
     return Finding("torch", True, f"{version}, {build}, imports")
 

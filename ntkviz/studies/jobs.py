@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from ntkviz.errors import StoreCorrupted
+from ntkviz.studies.errors import NotFound
 from ntkviz.studies.job import (
     Job,
     cancel_path,
@@ -45,6 +46,8 @@ _GRACE_SECONDS = 1.2
 _KILL_SECONDS = 0.7
 # Processes that this process started, by job id: only a parent learns the exit code, and must take it.
 _started: dict[str, subprocess.Popen] = {}
+# Jobs that have ended, which never change again: a page that polls does not read all old files twice a second.
+_ended: dict[Path, Job] = {}
 
 
 def start(specs: Sequence[StudySpec], home: Path | None = None) -> Job:
@@ -166,6 +169,7 @@ def delete_job(job_id: str, home: Path | None = None) -> None:
     home = _home(home)
     if not status(job_id, home).ended:
         raise ValueError(f"The job {job_id} has not ended; cancel it first.")
+    _ended.pop(job_folder(home, job_id), None)
     shutil.rmtree(job_folder(home, job_id), ignore_errors=True)
 
 
@@ -182,6 +186,8 @@ def _advance(home: Path) -> None:
     for job in running:
         if not _alive(job):
             write_job(home, _dead(home, job))
+    for job_id in list(_started):
+        _reap(job_id)
     if any(_alive(job) for job in running):
         return
     waiting = [job for job in jobs if job.state == "queued"]
@@ -282,8 +288,12 @@ def _all(home: Path) -> list[Job]:
     """All jobs that can be read, oldest first."""
     jobs = []
     for job_id in job_ids(home):
-        with suppress(KeyError, StoreCorrupted):
-            jobs.append(read_job(home, job_id))
+        folder = job_folder(home, job_id)
+        with suppress(NotFound, StoreCorrupted):
+            job = _ended.get(folder) or read_job(home, job_id)
+            if job.ended:
+                _ended[folder] = job
+            jobs.append(job)
     return jobs
 
 

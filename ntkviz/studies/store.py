@@ -25,6 +25,8 @@ from ntkviz.surrogates.surrogate import Convergence, RidgeSurrogate, Surrogate
 
 #: The classes that a stored study may hold; nothing else is ever built from a file.
 _RESULTS = (Surrogate, RidgeSurrogate, Convergence, Fidelity, ClassFidelity)
+#: The folders of the home that hold artefacts. Maps are made by the pages, from a kernel.
+_PARTS = ("kernels", "studies", "maps")
 _POINTS = ("train_index", "test_index", "y_train", "y_test", "logits_train", "logits_test")
 
 
@@ -230,16 +232,20 @@ class Store:
         raise NotFound(f"There is {what} {key!r} in {self.home}. Give more of the key, or `latest`. The newest: {known}.")
 
     def delete(self, key: str) -> None:
-        """Remove a study, and its kernel when no other study uses it. Does nothing when there is none."""
+        """Remove a study; with the last study on a kernel also the kernel and its maps. Does nothing when there is none."""
         kernel_key = self._entry(self._folder("studies", key)).kernel_key
         artefact.remove(self._folder("studies", key))
         if kernel_key and not any(entry.kernel_key == kernel_key for entry in self.list_studies()):
             artefact.remove(self._folder("kernels", kernel_key))
+            for folder in self._folders("maps"):
+                with suppress(StoreCorrupted, NotFound):
+                    if artefact.read_manifest(folder)["summary"].get("kernel") == kernel_key:
+                        artefact.remove(folder)
 
     def verify(self) -> list[tuple[Path, str]]:
         """Read every file and compare it with its hash; (folder, what is wrong) for each damaged artefact."""
         faults = []
-        for folder in (*self._folders("kernels"), *self._folders("studies")):
+        for folder in self._artefacts():
             try:
                 manifest = artefact.read_manifest(folder)
                 artefact.check_files(folder, manifest)
@@ -257,14 +263,14 @@ class Store:
         Raises:
             ValueError: when it is not a folder of this store.
         """
-        if folder not in (*self._folders("kernels"), *self._folders("studies")):
-            raise ValueError(f"{folder} is no kernel and no study of {self.home}.")
+        if folder not in self._artefacts():
+            raise ValueError(f"{folder} is no kernel, study or map of {self.home}.")
         artefact.remove(folder)
 
     def usage(self) -> DiskUsage:
         """Counts and bytes."""
         n_bytes = 0
-        for part in ("kernels", "studies"):
+        for part in _PARTS:
             for path in (self.home / part).rglob("*"):
                 with suppress(OSError):  # another process may be removing it
                     n_bytes += path.stat().st_size if path.is_file() else 0
@@ -286,6 +292,9 @@ class Store:
         if not parent.is_dir():
             return []
         return sorted(folder for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+    def _artefacts(self) -> list[Path]:
+        return [folder for part in _PARTS for folder in self._folders(part)]
 
     def _entry(self, folder: Path) -> StudyEntry:
         try:

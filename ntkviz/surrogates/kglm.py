@@ -14,7 +14,7 @@ INFO = SurrogateInfo(
     formula=r"\min_{W, b}\ \frac{1}{N}\sum_i s_{y_i}\,\mathrm{CE}\big(y_i, \mathrm{softmax}(W\kappa_i + b)\big) + \frac{\alpha}{2}\lVert W\rVert_F^2",
     summary="The paper's model, multinomial and solved to its unique optimum: logistic regression on rows of the kernel.",
     target="labels",
-    cost="One N x N Gram of rows (N^3), then some hundred products N x N by N x C; about 10 s at N = 5,000, C = 10 on two cores.",
+    cost="One N x N Gram of rows (N^3), then some hundred products N x N by N x C; about 12 core-seconds at N = 5,000, C = 10.",
     source="Engel et al., ICLR 2024 (arXiv 2305.14585), section on the kGLM; objective as in its code, solver ours.",
     use_when="For the paper's question, how well a linear readout of the kernel re-learns the task, without the noise of its solver.",
     caveat="It re-learns the labels and never sees the network's outputs. The penalty is on the weights, not on the function's norm, so "

@@ -23,7 +23,7 @@ INFO = SurrogateInfo(
     r"\quad\text{for each class } c \text{ against the rest, by SGD}",
     summary="The paper's fit to the letter: scikit-learn's SGDClassifier on rows of the kernel, one class against the rest.",
     target="labels",
-    cost="epochs x N^2 C, usually about 100 epochs; 16 s at N = 5,000, C = 10 on two cores.",
+    cost="epochs x N^2 C, usually about 100 epochs; about 35 core-seconds at N = 5,000, C = 10.",
     source="Engel et al., ICLR 2024 (arXiv 2305.14585), code: SGDClassifier(loss='log_loss', penalty='l2', class_weight='balanced').",
     use_when="To reproduce the paper. For anything else kglm is the same idea without the solver's noise.",
     caveat="SGD stops when its progress stalls, not at the optimum: another seed gives other weights, and even the rounding of the kernel changed "
@@ -50,7 +50,8 @@ def fit_kglm_sgd(problem: Problem, *, seed: int, on_progress: ProgressFn, option
     """Fit ``W [C, N]`` and ``b [C]`` by ``sklearn.linear_model.SGDClassifier``.
 
     Two classes have one row of weights there; it is split into rows -w/2 and w/2, so that the softmax of the two scores is the
-    sigmoid of the one. Below 1,000 points an epoch counts as one only after 1,000 visits; a note says so. The residual reported is the largest entry of the gradient of the one-against-rest objectives.
+    sigmoid of the one. Below 1,000 points an epoch counts as one only after 1,000 visits; a note says so. The residual reported is
+    the largest entry of the gradient of the one-against-rest objectives.
 
     Args:
         problem: the checked kernel and labels.

@@ -23,7 +23,7 @@ INFO = SurrogateInfo(
     r"\quad\Rightarrow\quad \lambda W_{ci} = t_{ic} - p_{ic}",
     summary="Re-learns the labels with the kernel's own norm as penalty; each weight is what the fit still gets wrong, over lambda.",
     target="labels",
-    cost="One Cholesky test (N^3/3), then about a hundred products N x N by N x C; about 4 s at N = 5,000, C = 10 on two cores.",
+    cost="One Cholesky test (N^3/3), then about a hundred products N x N by N x C; about 5 core-seconds at N = 5,000, C = 10.",
     source="Wahba 1999; Zhu and Hastie 2005. The weights are the representer values of Yeh et al., NeurIPS 2018 (arXiv 1811.09720).",
     use_when="The default when weights are to be read: unique, convergent, and large exactly where the surrogate disagrees with a label.",
     caveat="It re-learns the labels and never sees the network's outputs. Weight times kernel adds up to the score; what happens without "

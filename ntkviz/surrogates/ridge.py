@@ -9,7 +9,7 @@ from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Convergence, Ridg
 from ntkviz.types import ProgressFn, SurrogateInfo
 
 _FORMULA = r"W = (T - \mathbf{1}\bar t^\top)^\top (K + \lambda I)^{-1},\qquad b = \bar t"
-_COST = "One Cholesky factorisation, N^3/3 in float64; below 2 s at N = 5,000 on two cores. Leaving one out of N: 2 N^3/3."
+_COST = "One Cholesky factorisation, N^3/3 in float64; about 2 core-seconds at N = 5,000. Leaving one out of N: 2 N^3/3."
 
 INFO_LABELS = SurrogateInfo(
     key="ridge",
@@ -21,8 +21,9 @@ INFO_LABELS = SurrogateInfo(
     source="Kernel ridge regression; leave-one-out as in Cawley and Talbot 2004, extended to the intercept and to sets of points.",
     use_when="For removal in closed form: leave_one_out() and without(). Its removal effects follow retraining well (LDS about .63 in our measurements).",
     caveat="Scores are regressed one-hot labels, near [0, 1], no log-odds: only the order of its probabilities means something. It imitates "
-    "the network less well than any imitation (tau .4 to .75 over our networks, .8 to .98 for ridge_logits). Choose lam by another measure than leave-one-out: the kernel has seen the labels, so that picks "
-    "the smallest. Weight times kernel adds up to the score and is not the effect of removing a point.",
+    "the network less well than ridge_logits does (tau .4 to .75 over our networks, against .8 to .98). Choose lam by another measure than "
+    "leave-one-out: the kernel has seen the labels, so that picks the smallest. Weight times kernel adds up to the score and is not the "
+    "effect of removing a point.",
     options={"lam": (1.0, "Ridge penalty, for a kernel of mean diagonal 1.")},
 )
 INFO_LOGITS = SurrogateInfo(

@@ -17,7 +17,7 @@ INFO = SurrogateInfo(
     r"\quad\text{for each class } c \text{ against the rest}",
     summary="Re-learns the labels with a margin; only the support vectors have weights, the others exactly none.",
     target="labels",
-    cost="C fits by libsvm, between N^2 and N^3 each; below 1 s at N = 5,000, C = 10 when the classes separate.",
+    cost="C fits by libsvm, between N^2 and N^3 each; below 1 core-second at N = 5,000, C = 10 when the classes separate.",
     source="Engel et al., ICLR 2024 (arXiv 2305.14585) compare with it; solver: libsvm through scikit-learn's SVC(kernel='precomputed').",
     use_when="As the sparse counterpart of the other surrogates: it shows how few points suffice to draw the borders.",
     caveat="Scores are signed margins, no log-odds: only the order of its probabilities means something, and of points beyond the margin "

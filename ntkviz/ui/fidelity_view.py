@@ -110,9 +110,7 @@ def point_card(study: Study, data: Dataset, points: Outcomes, memory: str) -> No
             icon=":material/account_tree:",
             query_params={"study": study.key, "point": str(points.ids[m])},
         )
-        if st.button("Clear", key=f"clear_{memory}", type="tertiary", icon=":material/close:"):
-            state.forget(memory)
-            st.rerun(scope="fragment")
+        st.button("Clear", key=f"clear_{memory}", type="tertiary", icon=":material/close:", on_click=lambda: state.forget(memory))
 
 
 @st.fragment

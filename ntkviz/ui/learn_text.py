@@ -79,14 +79,14 @@ SOURCES = """
 
 GLOSSARY = (
     Term(
-        "Attribution",
-        "A number for each training example and class that says how much of a prediction is put down to that example. Several kinds exist "
-        "and answer different questions; the one on the page Explain is the share.",
-    ),
-    Term(
         "Agreement",
         "The fraction of test points for which surrogate and network name the same class.",
         r"\tfrac{1}{M}\sum_m [\arg\max s(x_m) = \arg\max f(x_m)]",
+    ),
+    Term(
+        "Attribution",
+        "A number for each training example and class that says how much of a prediction is put down to that example. Several kinds exist "
+        "and answer different questions; the one on the page Explain is the share.",
     ),
     Term(
         "Conjugate kernel",

@@ -256,9 +256,7 @@ def _side(study: Study, data: Dataset, points: Outcomes, chosen: tuple[str, int]
     else:
         numbers = {"label": [study.class_names[c] for c in study.y_train[near]], "distance": distances}
         example_rows(data, "train", study.train_index[near], numbers, formats={"distance": "%.3f"})
-    if st.button("Clear", key="clear_map", type="tertiary", icon=":material/close:"):
-        state.forget("map_selected")
-        st.rerun(scope="fragment")
+    st.button("Clear", key="clear_map", type="tertiary", icon=":material/close:", on_click=lambda: state.forget("map_selected"))
 
 
 def _search(study: Study, chosen: tuple[str, int] | None) -> None:

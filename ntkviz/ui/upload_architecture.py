@@ -9,7 +9,9 @@ from ntkviz.errors import UploadRejected
 from ntkviz.ui import state, upload_examples
 from ntkviz.ui.architecture_rows import OptionRow, architecture_rows
 
-_HOW = {"list": "Choose it from a list", "json": "Give a specification (JSON)"}
+_HOW = {"list": "From a list", "json": "Specification (JSON)", "guess": "Guess from the weights"}
+#: Stands for an architecture that is to be guessed.
+GUESS: dict[str, Any] = {}
 _MAX_JSON = 1_000_000
 NORMALISE = {
     "none": "None: the network takes inputs as they are in the data (images: 0 to 1)",
@@ -19,7 +21,10 @@ NORMALISE = {
 
 
 def choose_architecture() -> dict[str, Any] | str | None:
-    """Draw the choices; a specification without normalisation, the JSON as typed, or ``None`` while nothing is given.
+    """Draw the choices.
+
+    Returns:
+        A specification without normalisation, the JSON as typed, :data:`GUESS`, or ``None`` while nothing is given.
 
     Raises:
         NtkvizError: when the list of architectures cannot be had.
@@ -34,6 +39,9 @@ def choose_architecture() -> dict[str, Any] | str | None:
         format_func=_HOW.__getitem__,
         help="Weights are numbers without a network: say which layers they fill.",
     )
+    if how == "guess":
+        st.caption("The check reads names and shapes and proposes a specification that fits them, for you to confirm.")
+        return GUESS
     return _from_list() if how == "list" else _from_json()
 
 

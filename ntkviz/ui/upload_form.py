@@ -23,7 +23,7 @@ from ntkviz.models.upload_report import UploadReport
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.uploads import take_in, upload_target
 from ntkviz.ui import state, upload_examples
-from ntkviz.ui.upload_architecture import choose_architecture, choose_normalisation, specification
+from ntkviz.ui.upload_architecture import GUESS, choose_architecture, choose_normalisation, specification
 from ntkviz.ui.upload_report_view import show_report
 
 _WEIGHTS = ["safetensors", "pt", "pth"]
@@ -55,8 +55,15 @@ class Request:
     drop_duplicates: bool = False
     title: str = ""
 
+    @property
+    def guesses(self) -> bool:
+        """Whether the architecture is to be guessed; nothing but the weights is needed for that."""
+        return self.architecture == GUESS
+
     def missing(self) -> list[str]:
         """What has to be given still."""
+        if self.guesses:
+            return [] if self.weights is not None else ["the weights"]
         parts = {
             "the weights": self.weights is not None,
             "the architecture": self.architecture is not None,
@@ -84,7 +91,9 @@ def upload_form() -> None:
                 help=f"A state dict as .safetensors or .pt, at most {_MB} MB. Whole pickled modules are refused: opening one runs its code.",
             )
             architecture = choose_architecture()
-            normalise = choose_normalisation(from_json=not isinstance(architecture, dict))
+            normalise = (None, "", "")
+            if architecture != GUESS:
+                normalise = choose_normalisation(from_json=not isinstance(architecture, dict))
         with right:
             st.markdown("**The data that it was trained on**")
             data, sample = _data()
@@ -212,6 +221,8 @@ def _checked(request: Request, folder: Path, target: Path) -> UploadReport:
         UploadRejected: when something is missing or cannot be meant.
         NtkvizError: when the child cannot be started.
     """
+    if request.guesses and request.weights is not None:
+        return check_upload(_written(request.weights, folder / "weights"), None, mode="local")
     how, mean, std = request.normalise
     if request.weights is None or request.architecture is None or how is None:
         raise UploadRejected(f"Still needed: {', '.join(request.missing())}.")

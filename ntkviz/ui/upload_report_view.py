@@ -57,7 +57,7 @@ def _probes(report: UploadReport) -> None:
         return
     st.markdown("**What was tried**")
     for row in report.rows:
-        mark, name, text = st.columns([0.7, 2, 7], vertical_alignment="center")
+        mark, name, text = st.columns([1, 2.4, 6.6], vertical_alignment="center")
         with mark:
             _badge(row)
         name.markdown(_NAMES.get(row.name, row.name))

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from tests.pages.made import Made, make
 
@@ -47,6 +47,9 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+expect.set_options(timeout=30_000)
 
 
 @contextmanager
@@ -142,25 +145,25 @@ def open_browser(chromium, request) -> Iterator[Callable[..., Page]]:
 
 
 def watch(page: Page, host: str, faults: list[str]) -> None:
-    """Collect what must not happen. Streamlit asks for its own health below a page's address first: these 404s are its own."""
-    page.on(
-        "console",
-        lambda message: (
+    """Collect what must not happen."""
+
+    def on_console(message: ConsoleMessage) -> None:
+        # Streamlit first asks for its own health below a page's address; these 404s are its own.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
             faults.append(f"console: {message.text}")
-            if message.type == "error" and "/_stcore/" not in message.location.get("url", "")
-            else None
-        ),
-    )
-    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
-    page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda request: (
+
+    def on_dialog(dialog: Dialog) -> None:
+        faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def on_request(request: Request) -> None:
+        if request.url.startswith("http") and urlsplit(request.url).netloc != host:
             faults.append(f"request: {request.url}")
-            if request.url.startswith("http") and urlsplit(request.url).netloc != host
-            else None
-        ),
-    )
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    page.on("dialog", on_dialog)
+    page.on("request", on_request)
 
 
 def settle(page: Page) -> None:

@@ -25,15 +25,15 @@ def data_file(tmp_path) -> Path:
 
 def bring(page: Page, weights: Path, data: Path) -> None:
     """Fill the form and press Check."""
-    page.get_by_role("radio", name="Bring your own").click() if page.get_by_role("radio", name="Bring your own").count() else (
-        page.get_by_role("button", name="Bring your own").click()
-    )
+    keyed(page, "_source").get_by_text("Bring your own").click()
     expect(keyed(page, "upload")).to_be_visible()
     settle(page)
     keyed(page, "_upload_weights").locator("input[type=file]").set_input_files(weights)
     expect(keyed(page, "_upload_weights")).to_contain_text(weights.name)
+    settle(page)
     keyed(page, "_upload_data").locator("input[type=file]").set_input_files(data)
     expect(keyed(page, "_upload_data")).to_contain_text(data.name)
+    settle(page)
     keyed(page, "_upload_architecture").get_by_text("Give a specification").click()
     box = keyed(page, "_upload_json").get_by_role("textbox")
     expect(box).to_be_visible()

@@ -39,7 +39,11 @@ def test_the_address_names_the_point(opened):
     app, study = opened("digits", 4)
     point = int(study.test_index[4])
     assert app.selectbox(key="_point").value == point
-    assert f"Test point {point}" in texts(app)
+    assert (
+        f"{point}: label {study.class_names[study.y_test[4]]}" in app.selectbox(key="_point").options[0]
+        or point in app.dataframe[0].value["id"].tolist()
+    )
+    assert app.query_params["point"] == str(point)
 
 
 def test_a_point_that_the_study_lacks_is_said_to_be_missing(made, open_page):
@@ -103,7 +107,7 @@ def test_the_waterfall_runs_from_zero_to_the_networks_logit(opened, kind):
     totals = [value for _, value in (parts["total"][row] for row in sorted(parts["total"]))]
     assert at == pytest.approx(totals[0], abs=1e-9)
     assert totals[0] == pytest.approx(study.surrogate_logits[1, label], rel=1e-9)
-    (base, gap) = next(iter(parts["not explained by the surrogate"].values()))
+    (base, gap) = next(iter(parts["not explained"].values()))
     logits = study.logits_test[1].astype(np.float64)
     assert base + gap == pytest.approx(totals[1], abs=1e-9)
     assert totals[1] == pytest.approx(logits[label] - logits.mean(), rel=1e-6)

@@ -79,7 +79,9 @@ def test_wrong_normalisation_is_told_by_the_accuracy(form):
     app.button(key="check_upload").click().run()
     assert not app.exception
     assert "always saying the commonest class would get" in plain(app)
-    assert any(badge in texts(app) for badge in ("warn", "note"))
+    rows = {row["name"]: row for row in app.session_state["upload_report"]["rows"]}
+    assert not rows["accuracy"]["passed"]
+    assert "orange-badge[:material/priority_high: warn]" in texts(app)
 
 
 def test_mismatch_is_shown_as_a_table(form):
@@ -120,6 +122,17 @@ def test_a_specification_that_is_no_json_object_is_refused(form, text):
     app.text_area(key="_upload_json").set_value(text).run()
     app.button(key="check_upload").click().run()
     assert "The specification is" in app.error[0].value
+
+
+def test_weights_alone_get_a_guess_that_can_be_used(form):
+    form.segmented_control(key="_upload_architecture").set_value("guess").run()
+    form.file_uploader(key="_upload_weights").upload("weights.safetensors", WEIGHTS.read_bytes()).run()
+    form.button(key="check_upload").click().run()
+    guess = form.session_state["upload_report"]["guess"]
+    assert guess is not None
+    form.button(key="use_guess").click().run()
+    assert not form.exception
+    assert json.loads(form.text_area(key="_upload_json").value) == guess
 
 
 def test_normalisation_given_twice_is_refused(form):

@@ -107,7 +107,7 @@ def test_only_keys_name_folders(store, key):
 
 
 def test_an_unknown_key_is_a_key_error(store):
-    with pytest.raises(KeyError, match="no stud"):
+    with pytest.raises(KeyError, match="no study 0000"):
         store.load_study("0" * 64)
 
 

@@ -1,0 +1,159 @@
+"""The page Map: true neighbours over a map, from a click or from the keyboard; maps are kept."""
+
+import numpy as np
+import pytest
+
+from ntkviz.embed.distance import kernel_distance
+from ntkviz.embed.embed import embed
+from ntkviz.studies.store import Store
+from ntkviz.ui import maps
+from tests.pages.charts import alt, chart, numbers, table
+from tests.pages.conftest import texts
+
+
+def dots(spec: dict) -> dict[str, tuple[float, float]]:
+    """The points of the map by id, without the overlay."""
+    found = {}
+    for trace in spec["data"]:
+        if trace["type"] == "scattergl":
+            for row, x, y in zip(trace["customdata"], numbers(trace["x"]), numbers(trace["y"]), strict=True):
+                found[row[0]] = (float(x), float(y))
+    return found
+
+
+def overlay(spec: dict) -> tuple[list[str], list[str]]:
+    """Ids of the chosen point and of its neighbours, as drawn."""
+    by_name = {trace.get("name"): [row[0] for row in trace.get("customdata", [])] for trace in spec["data"]}
+    return by_name.get("selected point", []), by_name.get("its nearest in the kernel's space", [])
+
+
+@pytest.mark.parametrize("kind", ["digits", "table", "text"])
+def test_every_point_stands_where_the_map_has_it(made, open_page, kind):
+    app = open_page("map", study=made.keys[kind])
+    study = Store(made.home).load_study(made.keys[kind])
+    found = embed(study.kernel, study.rows, np.ones(study.n_test), kind="kernel_pca")
+    drawn = dots(chart(app, "map_chart"))
+    assert len(drawn) == study.n_train + study.n_test
+    at = np.array([drawn[f"train:{i}"] for i in study.train_index])
+    np.testing.assert_allclose(at, found.points, atol=1e-5)
+    assert found.test_points is not None
+    np.testing.assert_allclose(np.array([drawn[f"test:{i}"] for i in study.test_index]), found.test_points, atol=1e-5)
+
+
+def test_quality_is_stated(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    study = Store(made.home).load_study(made.keys["digits"])
+    found = embed(study.kernel, study.rows, np.ones(study.n_test), kind="kernel_pca").quality
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert float(shown["Trustworthiness"]) == pytest.approx(found.trustworthiness, abs=5e-4)
+    assert float(shown["Continuity"]) == pytest.approx(found.continuity, abs=5e-4)
+    assert f"trustworthiness {found.trustworthiness:.2f}" in alt(app, "map_chart")
+
+
+def test_edges_lead_to_the_true_neighbours_of_a_training_point(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    study = Store(made.home).load_study(made.keys["digits"])
+    app.selectbox(key="_map_selected").set_value(f"train:{study.train_index[5]}").run()
+    away = kernel_distance(study.kernel)[5].astype(float)
+    away[5] = np.inf
+    wanted = {f"train:{i}" for i in study.train_index[np.argsort(away, kind="stable")[:8]]}
+    chosen, near = overlay(chart(app, "map_chart"))
+    assert chosen == [f"train:{study.train_index[5]}"]
+    assert set(near) == wanted
+
+
+def test_edges_lead_to_the_true_neighbours_of_a_test_point(made, open_page):
+    app = open_page("map", study=made.keys["text"])
+    study = Store(made.home).load_study(made.keys["text"])
+    app.session_state["map_selected"] = f"test:{study.test_index[3]}"  # what the click's callback does
+    app.run()
+    wanted = study.train_index[np.argsort(-study.rows[3], kind="stable")[:8]]
+    chosen, near = overlay(chart(app, "map_chart"))
+    assert chosen == [f"test:{study.test_index[3]}"]
+    assert near == [f"train:{i}" for i in wanted]
+    assert list(table(app, "distance", "label")["id"]) == wanted.tolist()
+    app.button(key="clear_map").click().run()
+    assert overlay(chart(app, "map_chart")) == ([], [])
+
+
+def test_the_number_of_edges_can_be_set(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    study = Store(made.home).load_study(made.keys["digits"])
+    app.session_state["map_selected"] = f"test:{study.test_index[0]}"
+    app.slider(key="_map_edges").set_value(3).run()
+    assert len(overlay(chart(app, "map_chart"))[1]) == 3
+
+
+@pytest.mark.parametrize("wrong", ["nobody", "test:", "test:999999", "train:-1", "moon:3"])
+def test_a_point_that_is_not_there_selects_nothing(made, open_page, wrong):
+    app = open_page("map", study=made.keys["digits"])
+    app.session_state["map_selected"] = wrong
+    app.run()
+    assert not app.exception
+    assert overlay(chart(app, "map_chart")) == ([], [])
+
+
+def test_raw_kernels_measure_distance_and_not_the_product(made):
+    study = Store(made.home).load_study(made.keys["digits"])
+    run = Store(made.home).load_kernel(study.kernel_key)
+    from dataclasses import replace
+
+    raw = replace(study, spec=replace(study.spec, normalize=False), kernel=run.blocks.train, rows=run.blocks.rows)
+    near, away = maps.nearest_training(raw, "test", 2, 5)
+    squared = run.blocks.rows_diagonal[2] + run.blocks.train_diagonal - 2 * run.blocks.rows[2].astype(np.float64)
+    np.testing.assert_allclose(away**2, np.sort(squared)[:5], rtol=1e-4)
+    assert near.tolist() == np.argsort(squared, kind="stable")[:5].tolist()
+
+
+def test_every_colour_draws_every_point(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    box = app.selectbox(key="_map_colour")
+    assert {"class", "network right or wrong", "network's log-odds of its class", "neighbours kept on the map"} <= set(
+        box.options
+    )
+    for name in box.options:
+        app.selectbox(key="_map_colour").set_value(name).run()
+        assert not app.exception, name
+        assert len(dots(chart(app, "map_chart"))) == 90, name
+
+
+def test_maps_stand_side_by_side_with_the_same_ids(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    app.button_group(key="_map_method").set_value(["kernel_pca", "tsne"]).run()
+    assert not app.exception
+    axes = {trace.get("xaxis", "x") for trace in chart(app, "map_chart")["data"] if trace["type"] == "scattergl"}
+    assert axes == {"x", "x2"}
+    assert len(dots(chart(app, "map_chart"))) == 90
+
+
+def test_test_points_can_be_left_out(made, open_page):
+    app = open_page("map", study=made.keys["digits"])
+    app.toggle(key="_map_test").set_value(False).run()
+    assert {key.partition(":")[0] for key in dots(chart(app, "map_chart"))} == {"train"}
+
+
+def test_a_map_is_made_once_and_kept(made, open_page, monkeypatch):
+    open_page("map", study=made.keys["digits"])
+    assert len(list((made.home / "maps").iterdir())) == 1
+    maps._make.clear()
+    monkeypatch.setattr(maps, "embed", lambda *_, **__: pytest.fail("made again"))
+    app = open_page("map", study=made.keys["digits"])
+    assert not app.exception
+    assert len(dots(chart(app, "map_chart"))) == 90
+
+
+def test_a_damaged_map_is_made_again(made, open_page):
+    open_page("map", study=made.keys["digits"])
+    folder = next((made.home / "maps").iterdir())
+    next(folder.glob("*.npy")).write_bytes(b"nothing")
+    maps._make.clear()
+    app = open_page("map", study=made.keys["digits"])
+    assert not app.exception
+    assert not app.error
+    assert len(dots(chart(app, "map_chart"))) == 90
+
+
+def test_too_many_training_points_are_refused_in_words(made, open_page, monkeypatch):
+    monkeypatch.setattr(maps, "MAP_UP_TO", 10)
+    app = open_page("map", study=made.keys["digits"])
+    assert "Maps are made of up to 10 training points" in texts(app)
