@@ -17,7 +17,7 @@ with gates.guarded():
     storage.show_storage()
 
 with gates.guarded():
-    left, right = st.columns([2, 1], gap="large")
+    left, right = st.columns([5, 2], gap="medium")
     with left:
         st.subheader("Limits", anchor="limits")
         health.show_limits()

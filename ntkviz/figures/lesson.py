@@ -28,7 +28,7 @@ def gradient_arrows(gradients: np.ndarray, names: Sequence[str], query: np.ndarr
         supports = float(arrow @ asked) >= 0
         colour = palette.POSITIVE if supports else palette.NEGATIVE
         _arrow(fig, arrow, name, colour, width=3.5 if index == chosen else 1.8, dash="solid" if supports else "dash")
-    _arrow(fig, asked, "asked about", palette.NEUTRAL, width=5, dash="solid")
+    _arrow(fig, asked, "asked about", palette.NEUTRAL, width=5, dash="solid", tip="x")
     reach = 1.15 * max(0.3, float(np.abs(np.vstack([arrows, asked])).max()))
     fig.update_xaxes(title_text="df/da", range=[-reach, reach], zeroline=True)
     fig.update_yaxes(title_text="df/db", range=[-reach, reach], scaleanchor="x", zeroline=True)
@@ -219,8 +219,8 @@ def reading_share_and_truth(correlation: float, top_share: int, top_truth: int) 
     return f"Rank correlation of share and effect over the points: {palette.number(correlation, 2)}; {same}."
 
 
-def _arrow(fig: go.Figure, arrow: np.ndarray, name: str, colour: str, *, width: float, dash: str) -> None:
-    """A line from the origin with its head; its first words stand beyond the head, all of them in the legend."""
+def _arrow(fig: go.Figure, arrow: np.ndarray, name: str, colour: str, *, width: float, dash: str, tip: str = "") -> None:
+    """A line from the origin with its head; beyond the head stands ``tip``, or the name's first words."""
     style = {"color": colour, "width": width, "dash": dash}
     fig.add_trace(
         go.Scatter(
@@ -237,9 +237,9 @@ def _arrow(fig: go.Figure, arrow: np.ndarray, name: str, colour: str, *, width: 
     fig.add_annotation(
         x=arrow[0],
         y=arrow[1],
-        text=palette.short(name.partition(" (")[0], 24),
+        text=f"<b>{palette.short(tip or name.partition(' (')[0], 24)}</b>",
         showarrow=False,
-        xshift=34 * away[0],
+        xshift=(12 if tip else 36) * away[0],
         yshift=16 * np.sign(away[1]),
         font={"size": 13},
     )

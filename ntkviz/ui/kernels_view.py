@@ -145,7 +145,14 @@ def panels(chosen: list[Finished], study: Study, *, cosine: bool) -> None:
     keys = tuple((kernel.key, kernel.title) for kernel in chosen)
     with st.spinner("Drawing the kernels …"):
         fig, reading = _panels(str(ntkviz_home()), keys, cosine, study.key)
-    layout.figure(fig, reading, key="kernel_panels")
+    left, right = st.columns([3, 2], gap="medium") if len(chosen) == 1 else (st.container(), st.container())
+    with left:
+        layout.figure(fig, reading, key="kernel_panels")
+    if len(chosen) == 1:
+        right.markdown(
+            "Each row and each column is a training point, sorted by class. A kernel that knows the classes shows blocks on the diagonal; "
+            "bright spots elsewhere are points of different classes that it takes for alike."
+        )
 
 
 def comparison(chosen: list[Finished], study: Study, *, cosine: bool) -> dict[str, Facts]:

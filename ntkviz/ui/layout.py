@@ -51,7 +51,9 @@ def study_bar(study: Study) -> None:
     ]
     with st.container(border=True, key="study_bar"):
         for cell, (label, value, help_text) in zip(st.columns([1.8, 1.6, 1.7, 1.2, 1.8, 1.3], gap="small"), facts, strict=True):
-            cell.markdown(f":gray[:small[{label}]]  \n**{value}**", help=help_text)
+            with cell.container(gap=None):
+                st.caption(label, help=help_text)
+                st.markdown(f"**{value}**")
         _switcher(study)
 
 

@@ -25,8 +25,8 @@ undoes the other. The inner product of the two gradients is the **tangent kernel
 
 $$K(x, z) = \langle \nabla_\theta f(x),\ \nabla_\theta f(z) \rangle$$
 
-Below is the smallest network whose gradient can be drawn, $f(x) = a\,\tanh(b\,x)$, with two parameters. Move the point that
-you ask about, and choose the example that takes one training step.
+Below is the smallest network whose gradient can be drawn, $f(x) = a\,\tanh(b\,x)$, with two parameters. Move the point x (the
+thick grey arrow) that you ask about, and choose the example that takes one training step.
 """
 
 STEP_LAW = r"""

@@ -191,7 +191,10 @@ def _reveal_toy(asked: lesson.Question, guess: str) -> None:
             "effect of leaving it out": [asked.truth[i] for _, i in by_letter],
         }
     )
-    config = {name: st.column_config.NumberColumn(format="%+.3f") for name in table.columns[1:]}
+    config = {name: st.column_config.NumberColumn(format="%+.3f", width=76) for name in table.columns[1:]}
+    config["effect of leaving it out"] = st.column_config.NumberColumn(
+        "without it", format="%+.3f", width=76, help="The network's logit minus that of the network trained without the point."
+    )
     st.dataframe(table, hide_index=True, column_config=config, alt="Shares, similarities and effects of the candidates.")
     st.caption(
         f"All 24 shares {asked.shares.sum():+.3f} plus intercept {asked.intercept:+.3f} make the surrogate's score {asked.score:+.3f}. "

@@ -1,6 +1,8 @@
 """What the store holds, what it takes, and how to be rid of it; the jobs with their logs."""
 
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -59,6 +61,7 @@ def show_storage() -> None:
         layout.download_csv(table, key="kernels_stored")
     else:
         st.caption("None.")
+    _delete_unused(entries)
     _delete_studies(entries)
     brought = [subject for subject in subjects(cached.store()) if subject.source == "upload"]
     st.markdown("**Uploads**")
@@ -66,6 +69,40 @@ def show_storage() -> None:
         st.caption("None.")
     for subject in brought:
         _upload(subject)
+
+
+def unused_kernels(entries: list[StudyEntry]) -> list[Path]:
+    """Folders of kernels that no study uses: those of jobs that ended between kernel and surrogate. None while a job runs.
+
+    Args:
+        entries: of the store.
+    """
+    folder = cached.store().home / "kernels"
+    if not folder.is_dir() or any(entry.problem for entry in entries) or any(not job.ended for job in jobs.list_jobs()):
+        return []
+    used = {entry.kernel_key for entry in entries}
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in used and not path.name.startswith("."))
+
+
+def _delete_unused(entries: list[StudyEntry]) -> None:
+    unused = unused_kernels(entries)
+    if unused:
+        size = sum(path.stat().st_size for folder in unused for path in folder.iterdir()) / 2**20
+        many = "1 kernel is" if len(unused) == 1 else f"{len(unused)} kernels are"
+        st.button(
+            f"Delete what no study uses ({megabytes(size)})",
+            key="delete_unused",
+            icon=":material/cleaning_services:",
+            help=f"{many} of jobs that ended before their study was made. A new run would take up where they stopped.",
+            on_click=_discard,
+            args=(unused,),
+        )
+
+
+def _discard(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(ValueError):  # gone meanwhile
+            cached.store().discard(folder)
 
 
 def _delete_studies(entries: list[StudyEntry]) -> None:

@@ -116,11 +116,8 @@ def _registries() -> None:
     if not box.open:
         return
     with box:
-        for cell, title, rows in zip(
-            st.columns(2, gap="large"), ("Kernels", "Surrogates"), (kernels(), surrogates()), strict=True
-        ):
-            with cell:
-                st.markdown(f"#### {title}")
+        for tab, rows in zip(st.tabs(["Kernels", "Surrogates"]), (kernels(), surrogates()), strict=True):
+            with tab:
                 for row in rows.values():
                     st.markdown(f"**{row.title}** (`{row.key}`): {row.summary}")
                     st.latex(row.formula)

@@ -111,12 +111,12 @@ def _examples(subject: Subject) -> None:
 
 @st.cache_data(max_entries=64, max_size="32 MB", show_spinner="Reading the samples …")
 def _strip(home: str, subject_id: str, content: str) -> bytes | str:
-    """Eight images in two rows, or three texts or table rows, one a line."""
+    """Eight images in two rows, or two texts or table rows, one a line."""
     data = subject_data(subject_id, home=Store(home).home)
     split, ids = examples(data)
     if data.kind == "image":
         return media.strip(data, split, ids, columns=N_EXAMPLES // 2)
-    return "\n".join(f"{_name(data, index)}: {media.describe(data, split, index, limit=38)}" for index in ids[:3])
+    return "\n".join(f"{_name(data, index)}: {media.describe(data, split, index, limit=46)}" for index in ids[:2])
 
 
 def _name(data: Dataset, index: int) -> str:

@@ -1,5 +1,7 @@
 """The lesson's figures: what is hidden before the reveal, and what is drawn after it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ POINTS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 LABELS = np.array([0, 1, 1])
 
 
-def dots(fig, name):
+def dots(fig: Any, name: str) -> Any:
     return next(trace for trace in fig.data if trace.name == name)
 
 
@@ -41,7 +43,7 @@ def test_the_readings_have_the_figures():
 
 def test_arrows_end_at_the_gradients():
     gradients = np.array([[1.0, 0.5], [-0.5, 0.2]])
-    fig = lesson.gradient_arrows(gradients, ["one (x = 1)", "two (x = 2)"], np.array([0.3, 0.3]), chosen=1)
+    fig: Any = lesson.gradient_arrows(gradients, ["one (x = 1)", "two (x = 2)"], np.array([0.3, 0.3]), chosen=1)
     assert [(t.x[1], t.y[1]) for t in fig.data] == [(1.0, 0.5), (-0.5, 0.2), (0.3, 0.3)]
     assert "two (x = 2) points the other way" in lesson.reading_gradient_arrows(
         gradients @ np.array([0.3, 0.3]), ["one (x = 1)", "two (x = 2)"]

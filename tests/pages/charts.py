@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 from streamlit.testing.v1 import AppTest
@@ -27,7 +28,7 @@ def numbers(entry: object) -> np.ndarray:
     return np.array(entry, dtype=np.float64)
 
 
-def table(app: AppTest, *columns: str):
+def table(app: AppTest, *columns: str) -> Any:
     """The one data frame on the page that has all these columns."""
     found = [frame.value for frame in app.dataframe if set(columns) <= {str(name) for name in frame.value.columns}]
     assert found, f"no table with {columns}; there are {[list(frame.value.columns) for frame in app.dataframe]}"

@@ -1,5 +1,6 @@
 """The page Server: health, jobs with their logs, storage."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -34,6 +35,16 @@ def test_studies_are_deleted_only_when_chosen(made, open_page):
     app.button(key="delete_doomed").click().run()
     assert not app.exception
     assert {entry.key for entry in Store(made.home).list_studies()} == {made.keys["digits"], made.keys["digits_ck"]}
+
+
+def test_kernels_without_a_study_can_be_deleted(made, open_page):
+    shutil.rmtree(made.home / "studies" / made.keys["text"])
+    app = open_page("server")
+    app.button(key="delete_unused").click().run()
+    assert not app.exception
+    assert len(list((made.home / "kernels").iterdir())) == 3
+    assert "delete_unused" not in {button.key for button in app.button}
+    assert Store(made.home).verify() == []
 
 
 def test_a_job_shows_its_state_and_its_log(open_page, home):

@@ -1,5 +1,7 @@
 """What a click leaves: the id, or nothing when the figure changed under it."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
@@ -35,7 +37,9 @@ def test_an_empty_selection_is_no_wish():
 
 
 def test_a_click_dims_nothing():
-    fig = go.Figure([go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0.4}), go.Scatter(x=[0], y=[0], mode="lines")])
+    fig: Any = go.Figure(
+        [go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0.4}), go.Scatter(x=[0], y=[0], mode="lines")]
+    )
     steady(fig)
     assert fig.data[0].unselected.marker.opacity == fig.data[0].selected.marker.opacity == 0.4
     assert fig.data[1].unselected.marker.opacity is None

@@ -1,0 +1,88 @@
+"""Clicks that lead from a chart or a table to a point: what AppTest cannot do."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import keyed, no_exception, settle
+
+#: Pixels and id of the point of a chart that stands most alone, of those whose id begins with some letters.
+_LONELY = """([key, prefix]) => {
+  const chart = document.querySelector(`.st-key-${key} .js-plotly-plot`), layout = chart._fullLayout, dots = [];
+  chart._fullData.forEach(trace => { if (trace.customdata && trace.visible === true) trace.customdata.forEach((row, j) => dots.push({
+    id: String(row[0]), x: layout.xaxis._offset + layout.xaxis.l2p(trace.x[j]), y: layout.yaxis._offset + layout.yaxis.l2p(trace.y[j])})) });
+  const room = dot => Math.min(...dots.map(other => other === dot ? 1e9 : Math.hypot(other.x - dot.x, other.y - dot.y)));
+  const best = dots.filter(dot => dot.id.startsWith(prefix)).sort((a, b) => room(b) - room(a))[0];
+  const box = chart.getBoundingClientRect();
+  return [box.left + best.x, box.top + best.y, best.id];
+}"""
+
+#: Ids in the trace of that name.
+_DRAWN = """([key, name]) => [...document.querySelectorAll(`.st-key-${key} .js-plotly-plot`)].flatMap(chart =>
+  chart.data.filter(trace => trace.name === name).flatMap(trace => trace.customdata.map(row => String(row[0]))))"""
+
+
+def click_point(page: Page, key: str, prefix: str = "") -> str:
+    """Click the most lonely point of a chart; its id."""
+    keyed(page, key).scroll_into_view_if_needed()
+    page.wait_for_function("key => document.querySelector(`.st-key-${key} .js-plotly-plot`)?._fullLayout?.xaxis?.l2p", arg=key)
+    x, y, point = page.evaluate(_LONELY, [key, prefix])
+    page.mouse.move(x - 3, y - 3)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(300)  # Plotly names the point under the mouse before it takes a click for one
+    page.mouse.click(x, y)
+    return point
+
+
+def wait_drawn(page: Page, key: str, name: str, point: str) -> None:
+    """Wait until a trace of that name has a point of that id."""
+    page.wait_for_function(f"([key, name, point]) => ({_DRAWN})([key, name]).includes(point)", arg=[key, name, point])
+
+
+def test_a_click_on_the_scatter_shows_the_point_and_leads_to_explain(server, finished, open_browser):
+    page = open_browser(f"{server}/fidelity?study={finished.keys['digits']}", height=1600)
+    point = click_point(page, "log_odds")
+    expect(page.get_by_text(re.compile(rf"^Test point {point}, labelled")).first).to_be_visible()
+    wait_drawn(page, "log_odds", "selected", point)
+    no_exception(page)
+    page.get_by_text("Explain this point").first.click()
+    expect(page.get_by_role("heading", name="Explain a prediction", exact=True, level=1)).to_be_visible()
+    settle(page)
+    assert f"point={point}" in page.url
+    expect(page.get_by_text(re.compile(rf"^Test point {point}, labelled")).first).to_be_visible()
+
+
+def test_clicks_on_the_map_draw_edges_and_the_next_click_moves_them(server, finished, open_browser):
+    page = open_browser(f"{server}/map?study={finished.keys['digits']}", height=1400)
+    for prefix in ("test:", "train:"):
+        point = click_point(page, "map_chart", prefix)
+        # The edges change the figure, which wipes Plotly's own selection: ours must stay.
+        wait_drawn(page, "map_chart", "selected point", point)
+        settle(page)
+        assert page.evaluate(_DRAWN, ["map_chart", "selected point"]) == [point]
+        assert len(page.evaluate(_DRAWN, ["map_chart", "its nearest in the kernel's space"])) == 8
+    no_exception(page)
+
+
+def test_a_row_of_the_list_becomes_the_point_explained(server, finished, open_browser):
+    page = open_browser(f"{server}/explain?study={finished.keys['digits']}", height=1200)
+    before = page.url
+    rows = page.get_by_test_id("stDataFrame").first.locator("canvas").first
+    box = rows.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 18, box["y"] + 36 + 44 * 4.5)  # the box of the fifth row, below the head
+    page.wait_for_function("before => location.href !== before", arg=before)
+    settle(page)
+    point = re.search(r"point=(\d+)", page.url)
+    assert point is not None
+    expect(page.get_by_text(re.compile(rf"^Test point {point[1]}, labelled")).first).to_be_visible()
+    no_exception(page)
+
+
+def test_a_guess_reveals_the_shares(server, finished, open_browser):
+    page = open_browser(f"{server}/learn?study={finished.keys['digits']}", height=2400)
+    form = page.get_by_test_id("stForm").first
+    form.locator("label", has_text="A").first.click()
+    form.get_by_role("button", name="Reveal").click()
+    expect(page.get_by_text("And without the point?")).to_be_visible()
+    no_exception(page)
