@@ -14,7 +14,7 @@ from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, media, state
 from ntkviz.ui.explained import Explanation, explanation, runner_up
-from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles
+from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles, true_class
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.text import escape, number, percent
 
@@ -100,8 +100,10 @@ def choose_question(study: Study, points: Outcomes, m: int) -> tuple[Explanation
         The explanation, and k.
     """
     names, mine = study.class_names, f"{study.key}:{points.ids[m]}"
-    if state.get("explain_for") != mine:  # another point: the question starts from its own prediction again
+    known = state.get("explain_for")
+    if known not in {None, mine}:  # another point: the question starts from its own prediction again
         state.forget("explain_class", "explain_against")
+    if known != mine:  # a link that was just opened brings its own question
         state.put("explain_for", mine)
     left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
     said = int(points.network[m])
@@ -299,7 +301,7 @@ def _contrast(study: Study, m: int, label: int) -> int | None:
 def _examples(study: Study, data: Dataset, found: Explanation, chosen: list[int], *, by: str = "share") -> None:
     """Training examples as pictures with captions, or as rows with their text or values; ``by`` is the number that comes first."""
     if data.kind == "image":
-        tiles(data, "train", study.train_index[chosen], [_caption(study, found, i, by) for i in chosen])
+        tiles(data, "train", study.train_index[chosen], [_caption(study, data, found, i, by) for i in chosen])
         return
     numbers = {"share": found.shares[chosen], "similarity": found.similarity[chosen]}
     if by == "similarity":
@@ -308,9 +310,10 @@ def _examples(study: Study, data: Dataset, found: Explanation, chosen: list[int]
     example_rows(data, "train", study.train_index[chosen], columns, formats={"share": "%+.3g", "similarity": "%.3f"})
 
 
-def _caption(study: Study, found: Explanation, i: int, by: str) -> str:
-    """What stands below a picture."""
-    label = escape(study.class_names[study.y_train[i]])
+def _caption(study: Study, data: Dataset, found: Explanation, i: int, by: str) -> str:
+    """What stands below a picture; a label that the data knows to be wrong is said to be."""
+    name, true = study.class_names[study.y_train[i]], true_class(data, "train", int(study.train_index[i]))
+    label = escape(name) if true == name else f":orange[{escape(name)}, really {escape(true)}]"
     share, alike = f"{found.shares[i]:+.3g}", number(float(found.similarity[i]))
     if by == "similarity":
         return f"**{alike}**  \n{label}, share {share}"

@@ -63,4 +63,11 @@ def _text(value: str) -> str:
 
 
 #: The names that also stand in the address, and how the text there becomes a value (a ValueError drops it).
-ADDRESS: dict[str, Callable[[str], object]] = {"study": _text, "point": int, "job": _text}
+ADDRESS: dict[str, Callable[[str], object]] = {
+    "study": _text,
+    "point": int,
+    "job": _text,
+    "explain_class": int,
+    "explain_against": int,
+    "map_selected": _text,
+}

@@ -18,6 +18,8 @@ from ntkviz.ui.points import ORDERS, SHOWN, Outcomes, select_points
 #: Rows of the table; more pictures than this make the page slow, and the box finds every id.
 MAX_LISTED = 250
 _TURN = "_points_turn"
+#: Column of the meta table with the class that a point really has, in the samples with planted faults.
+TRUE_LABEL = "true_label"
 _SAID = ["label", "network", "surrogate", "log-odds"]
 _ORDER = {
     "image": ["picture", "id", *_SAID],
@@ -85,7 +87,20 @@ def meta_columns(data: Dataset, split: media.Split, indices: np.ndarray) -> dict
     if data.meta is None:
         return {}
     rows = data.meta.iloc[np.asarray(indices) + (0 if split == "train" else len(data.x_train))]
-    return {str(name): rows[name].tolist() for name in rows.columns if name not in {"split", "label", "class"}}
+    found = {str(name): rows[name].tolist() for name in rows.columns if name not in {"split", "label", "class"}}
+    if TRUE_LABEL in found:
+        found[TRUE_LABEL] = [true_class(data, split, int(i)) for i in indices]
+    return found
+
+
+def true_class(data: Dataset, split: media.Split, index: int) -> str:
+    """The class that a point really has where the data says so (a planted wrong label); its label otherwise."""
+    labels = data.y_train if split == "train" else data.y_test
+    known = None
+    if data.meta is not None and TRUE_LABEL in data.meta:
+        known = data.meta[TRUE_LABEL].iloc[index + (0 if split == "train" else len(data.x_train))]
+    is_class = isinstance(known, int | np.integer) and 0 <= int(known) < len(data.class_names)
+    return data.class_names[int(known) if is_class else int(labels[index])]  # type: ignore[arg-type]
 
 
 def example_rows(

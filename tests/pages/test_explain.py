@@ -145,6 +145,30 @@ def test_another_point_starts_from_its_own_prediction(opened):
     assert app.query_params["point"] == str(study.test_index[m])
 
 
+def test_a_link_brings_its_own_question(made, open_page):
+    study = Store(made.home).load_study(made.keys["digits"])
+    label = (int(scores_of(study.logits_test).predicted[2]) + 3) % 10
+    against = (label + 1) % 10
+    point = int(study.test_index[2])
+    app = open_page("explain", study=study.key, point=point, explain_class=label, explain_against=against)
+    assert app.selectbox(key="_explain_class").value == label
+    assert app.selectbox(key="_explain_against").value == against
+    app.selectbox(key="_point").set_value(int(study.test_index[5])).run()
+    assert app.selectbox(key="_explain_class").value == scores_of(study.logits_test).predicted[5]
+    assert "explain_against" not in app.query_params
+
+
+@pytest.mark.parametrize(
+    "address", [{"explain_class": 77}, {"explain_class": -4, "explain_against": 12}, {"explain_against": "x"}]
+)
+def test_a_link_with_a_class_that_is_not_there_falls_back(made, open_page, address):
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("explain", study=study.key, point=int(study.test_index[2]), **address)
+    assert not app.exception
+    assert app.selectbox(key="_explain_class").value == scores_of(study.logits_test).predicted[2]
+    assert app.selectbox(key="_explain_against").value == -1
+
+
 def test_the_slider_sets_how_many_examples_stand_on_each_side(opened):
     app, _ = opened("digits", 1)
     app.slider(key="_top").set_value(3).run()

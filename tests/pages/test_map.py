@@ -76,6 +76,12 @@ def test_edges_lead_to_the_true_neighbours_of_a_test_point(made, open_page):
     assert overlay(chart(app, "map_chart")) == ([], [])
 
 
+def test_a_link_brings_its_chosen_point(made, open_page):
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("map", study=study.key, map_selected=f"test:{study.test_index[4]}")
+    assert overlay(chart(app, "map_chart"))[0] == [f"test:{study.test_index[4]}"]
+
+
 def test_the_number_of_edges_can_be_set(made, open_page):
     app = open_page("map", study=made.keys["digits"])
     study = Store(made.home).load_study(made.keys["digits"])

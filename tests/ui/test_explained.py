@@ -103,3 +103,17 @@ def test_margin_is_never_negative_and_zero_odds_are_the_boundary():
 def test_an_unknown_filter_is_refused():
     with pytest.raises(ValueError, match="network wrong"):
         select_points(outcomes(small(2)), shown="some")  # type: ignore[arg-type]
+
+
+def test_a_label_known_to_be_wrong_is_told_from_a_right_one():
+    from ntkviz.data.sample import load_sample_data
+    from ntkviz.ui.point_picker import true_class
+
+    data = load_sample_data("mnist-mislabelled")
+    assert data.meta is not None
+    flipped = data.meta["flipped"].to_numpy()[: len(data.y_train)]
+    named = np.array([data.class_names[c] for c in data.y_train])
+    really = np.array([true_class(data, "train", i) for i in range(len(named))])
+    np.testing.assert_array_equal(named != really, flipped)
+    plain = load_sample_data("mnist-mlp")
+    assert true_class(plain, "test", 3) == plain.class_names[plain.y_test[3]]
