@@ -185,6 +185,7 @@ def theme(fig: go.Figure, *, height: int = 380, legend: str = "top") -> go.Figur
         hoverlabel={"align": "left", "namelength": -1},
         bargap=0.25,
         showlegend=legend != "none",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A8F98", "activecolor": "#2A7FBA"},  # its own ground hides legends
     )
     below = {"orientation": "h", "y": -56 / height, "yanchor": "top", "x": 0, "xanchor": "left"}
     above = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}

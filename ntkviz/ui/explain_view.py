@@ -316,9 +316,9 @@ def _caption(study: Study, data: Dataset, found: Explanation, i: int, by: str) -
     label = escape(name) if true == name else f":orange[{escape(name)}, really {escape(true)}]"
     share, alike = f"{found.shares[i]:+.3g}", number(float(found.similarity[i]))
     if by == "similarity":
-        return f"**{alike}**  \n{label}, share {share}"
+        return f"**{alike}**  \n{label}  \nshare {share}"
     part = percent(abs(found.shares[i]) / max(float(np.abs(found.shares).sum()), 1e-300))
-    return f"**{share}** ({part})  \n{label}, sim. {alike}"
+    return f"**{share}**  \n{label}, {part}  \nsim. {alike}"
 
 
 def _totals(study: Study, found: Explanation) -> None:

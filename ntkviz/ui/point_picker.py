@@ -142,7 +142,7 @@ def named_table(first: str, names: Sequence[str], values: np.ndarray, columns: S
 
 
 def tiles(
-    data: Dataset, split: media.Split, indices: Sequence[int] | np.ndarray, captions: Sequence[str], *, width: int = 92
+    data: Dataset, split: media.Split, indices: Sequence[int] | np.ndarray, captions: Sequence[str], *, width: int = 84
 ) -> None:
     """Pictures side by side, as many a row as there is room for.
 

@@ -43,4 +43,4 @@ def steady(fig: "go.Figure") -> "go.Figure":
         if trace.type in {"scatter", "scattergl"} and "markers" in (trace.mode or ""):
             look = {"marker": {"opacity": 1.0 if trace.marker.opacity is None else trace.marker.opacity}}
             trace.update(selected=look, unselected=look)
-    return fig.update_layout(modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A8F98", "activecolor": "#2A7FBA"})
+    return fig
