@@ -34,7 +34,7 @@ def bring(page: Page, weights: Path, data: Path) -> None:
     keyed(page, "_upload_data").locator("input[type=file]").set_input_files(data)
     expect(keyed(page, "_upload_data")).to_contain_text(data.name)
     settle(page)
-    keyed(page, "_upload_architecture").get_by_text("Give a specification").click()
+    keyed(page, "_upload_architecture").get_by_text("Specification (JSON)").click()
     box = keyed(page, "_upload_json").get_by_role("textbox")
     expect(box).to_be_visible()
     box.fill(json.dumps(ARCHITECTURE))
