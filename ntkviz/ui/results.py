@@ -97,9 +97,9 @@ def headline(study: Study) -> None:
     )
     cells[1].metric("Agreement", percent(agreement.value), help="Test points to which both give the same class.")
     cells[2].metric(
-        "Accuracy, surrogate − network",
+        "Accuracy difference",
         f"{100 * tad.value:+.1f} points".replace("-", "−"),
-        help="Difference of test accuracies. Near zero is good, but says nothing of single predictions.",
+        help="Test accuracy of the surrogate minus that of the network. Near zero is good, but says nothing of single predictions.",
     )
     error = study.self_check.get("max_relative_error")
     cells[3].metric(
