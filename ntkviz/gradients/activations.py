@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ntkviz.errors import UnsupportedModel
-from ntkviz.gradients.differentiable import exact_attention
+from ntkviz.gradients.attention import exact_attention
 from ntkviz.models.outputs import as_logits
 
 _SKIPPED = (

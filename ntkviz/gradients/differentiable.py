@@ -1,7 +1,8 @@
-"""A model as a function of one sample and its parameters, differentiable sample by sample.
+"""A model as a function of one sample and its parameters: what is known of its gradients, and the path that is always right.
 
-Two paths give the same numbers: ``vmap(grad)`` over a chunk of samples, and one ``autograd.grad`` a sample where ``vmap``
-fails (an LSTM, a branch on data). Which one a model takes is found out on a few samples, on which both are compared.
+The structured path takes apart what it can prove on a few samples (:mod:`ntkviz.gradients.plan`). For the other parameters two
+paths give the same numbers: ``vmap(grad)`` over a chunk of samples, and one ``autograd.grad`` a sample where ``vmap`` fails (a
+branch on data). Which one is taken is found out on the same samples, on which both are compared.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import grad, vmap
 
 from ntkviz.errors import UnsupportedModel
+from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.inputs import as_input, require_real_parameters
+from ntkviz.gradients.plan import Plan, make_plan
+from ntkviz.gradients.structured import Structured
+from ntkviz.gradients.swap import call
+from ntkviz.gradients.tracing import Tracer
 from ntkviz.models.outputs import as_logits, frozen_eval
 
 #: Both paths must agree to this fraction of the largest gradient entry: float32 rounding through a few dozen layers.
@@ -23,16 +28,22 @@ _PATH_TOLERANCE = 1e-3
 _PROBE_SAMPLES = 3
 
 
-@contextmanager
-def exact_attention() -> Iterator[None]:
-    """Switch off the fused attention kernels, which have no gradient (fast path) or no batching rule (flash)."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+@dataclass(frozen=True)
+class ParameterPath:
+    """How one parameter's part of a kernel is computed.
+
+    Attributes:
+        name: of the parameter.
+        size: its entries.
+        path: "structured" (from the inputs and output gradients of its layers), "vmap" (torch.func over chunks of samples),
+            "loop" (one sample at a time), or "unused" (no logit depends on it for the samples tried).
+        reason: why it is not structured; empty if it is.
+    """
+
+    name: str
+    size: int
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -40,16 +51,18 @@ class Coverage:
     """How the gradients of a model are computed.
 
     Attributes:
-        path: ``"vmap"`` (torch.func over chunks of samples) or ``"loop"`` (one sample at a time).
-        reason: why the loop is taken; empty for vmap.
+        path: "structured", "vmap" or "loop"; "structured + vmap" or "structured + loop" when parameters go different ways.
+        reason: why a loop is taken; empty without one.
         n_parameters: P, the number of floating point parameters.
         unused: names of parameters that no logit depends on for the samples tried; their gradient is zero.
+        parameters: one row for each parameter tensor.
     """
 
     path: str
     reason: str
     n_parameters: int
     unused: tuple[str, ...]
+    parameters: tuple[ParameterPath, ...] = ()
 
 
 class Differentiable:
@@ -60,7 +73,7 @@ class Differentiable:
     Attributes:
         sizes: name -> number of entries, for all floating point parameters in the order of ``named_parameters``.
         n_logits: C.
-        coverage: which path is taken and why.
+        structured: the model with its plan.
     """
 
     def __init__(self, model: nn.Module, x: torch.Tensor) -> None:
@@ -72,12 +85,55 @@ class Differentiable:
         require_real_parameters(model)
         self._model = model
         self._parameters = {k: p.detach() for k, p in model.named_parameters() if p.is_floating_point()}
-        self._buffers = {k: b.detach() for k, b in model.named_buffers()}
         self.sizes = {k: p.numel() for k, p in self._parameters.items()}
         self.dtype = next(iter(self._parameters.values())).dtype
         self.device = next(iter(self._parameters.values())).device
+        self._probe = x[:_PROBE_SAMPLES]
         self.n_logits, self._activation_bytes = self._measure(x[:1])
-        self.coverage = self._choose_path(x[:_PROBE_SAMPLES])
+        self._route: tuple[str, str] | None = None
+        truth = self._truth()
+        self._unused = tuple(k for k, g in truth.items() if not bool(g.any()))
+        tracer = Tracer(model, self._parameters)
+        with exact_attention():
+            plan = make_plan(tracer, self._probe, self._mix(), truth)
+        self.structured = Structured(tracer, plan, self._activation_bytes)
+
+    @property
+    def coverage(self) -> Coverage:
+        """How the kernel's parts are computed, parameter by parameter."""
+        plan = self.structured.plan
+        others = [name for name in self.sizes if name not in plan.uses and (name in plan.left_over or name not in self._unused)]
+        route, reason = self.route if others else ("", "")
+        rows = []
+        for name, size in self.sizes.items():
+            path = "structured" if name in plan.uses else route if name in others else "unused"
+            why = "no logit depends on it for the samples tried" if path == "unused" else plan.left_over.get(name, "")
+            rows.append(ParameterPath(name, size, path, why))
+        path = " + ".join((["structured"] if plan.uses or not others else []) + ([route] if others else []))
+        return Coverage(path, reason, sum(self.sizes.values()), self._unused, tuple(rows))
+
+    @property
+    def generic_coverage(self) -> Coverage:
+        """How :meth:`gradients` computes, for kernels that need the gradients themselves."""
+        route, reason = self.route
+        rows = tuple(ParameterPath(name, size, route, "") for name, size in self.sizes.items())
+        return Coverage(route, reason, sum(self.sizes.values()), self._unused, rows)
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """``"vmap"`` or ``"loop"``, and why the loop is taken; found out when first asked for."""
+        if self._route is None:
+            self._route = self._choose_route()
+        return self._route
+
+    def uncovered(self) -> list[str]:
+        """Parameters that the structured path leaves to :meth:`gradients`."""
+        plan = self.structured.plan
+        return [name for name in self.sizes if name in plan.left_over]
+
+    def give_up_structure(self, reason: str) -> None:
+        """Leave all parameters to :meth:`gradients`."""
+        self.structured.plan = Plan(left_over=dict.fromkeys(self.sizes, reason))
 
     def gradients(self, x: torch.Tensor, names: Sequence[str], v: torch.Tensor) -> dict[str, torch.Tensor]:
         """Gradients of v . f(x_n) for each sample n of a chunk.
@@ -90,7 +146,7 @@ class Differentiable:
         Returns:
             name -> ``[n, size]``, detached.
         """
-        route = self._by_vmap if self.coverage.path == "vmap" else self._by_loop
+        route = self._by_vmap if self.route[0] == "vmap" else self._by_loop
         return {name: g.detach().reshape(len(x), -1) for name, g in route(x, names, v).items()}
 
     def chunk_size(self, width: int, limit_bytes: int) -> int:
@@ -102,9 +158,7 @@ class Differentiable:
         self, wanted: dict[str, torch.Tensor], rest: dict[str, torch.Tensor], x: torch.Tensor, v: torch.Tensor
     ) -> torch.Tensor:
         """Value of v . f(x) for one sample, as a function of the wanted parameters."""
-        buffers = {k: b.clone() for k, b in self._buffers.items()}  # a forward that counts calls must not change the model
-        output = functional_call(self._model, (wanted | rest, buffers), (x[None],))
-        return (as_logits(output, 1)[0] * v).sum()
+        return (as_logits(call(self._model, wanted | rest, x[None]), 1)[0] * v).sum()
 
     def _split(self, names: Sequence[str]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         wanted = {k: self._parameters[k] for k in names}
@@ -144,10 +198,9 @@ class Differentiable:
             return tensor
 
         wanted = {k: p.clone().requires_grad_() for k, p in self._parameters.items()}
-        buffers = {k: b.clone() for k, b in self._buffers.items()}
         with exact_attention(), torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
             try:
-                logits = as_logits(functional_call(self._model, (wanted, buffers), (sample,)), 1)
+                logits = as_logits(call(self._model, wanted, sample), 1)
             except UnsupportedModel:
                 raise
             except Exception as error:
@@ -163,32 +216,37 @@ class Differentiable:
         parameters = sum(p.numel() * p.element_size() for p in self._parameters.values())
         return logits.shape[1], max(0, kept - parameters)
 
-    def _choose_path(self, x: torch.Tensor) -> Coverage:
-        """Take vmap where it gives what the loop gives on a few samples, for a random mix of logits; otherwise the loop.
+    def _mix(self) -> torch.Tensor:
+        """A random mix of logits, the same every time."""
+        return torch.randn(self.n_logits, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
+
+    def _truth(self) -> dict[str, torch.Tensor]:
+        """Gradients of a mix of logits for the samples tried, one sample at a time.
 
         Raises:
-            UnsupportedModel: when not even the loop works.
+            UnsupportedModel: when not even that works.
         """
-        names = list(self.sizes)
-        v = torch.randn(self.n_logits, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
         try:
-            truth = self._by_loop(x, names, v)
+            grads = self._by_loop(self._probe, list(self.sizes), self._mix())
         except Exception as error:
             raise UnsupportedModel(
                 f"The model cannot be differentiated with respect to its parameters: {_brief(error)}. "
                 "It must work with torch.func.functional_call and autograd on a batch of one."
             ) from error
-        unused = tuple(k for k, g in truth.items() if not bool(g.any()))
-        reason = ""
+        return {k: g.detach().reshape(len(self._probe), -1) for k, g in grads.items()}
+
+    def _choose_route(self) -> tuple[str, str]:
+        """Take vmap where it gives what the loop gives on a few samples, for a random mix of logits; otherwise the loop."""
+        truth = self._truth()
         try:
-            fast = self._by_vmap(x, names, v)
+            fast = self._by_vmap(self._probe, list(self.sizes), self._mix())
             largest = max(float(g.abs().max()) for g in truth.values())
-            gap = max(float((fast[k] - truth[k]).abs().max()) for k in names)
-            if not gap <= _PATH_TOLERANCE * max(largest, torch.finfo(self.dtype).tiny):
-                reason = f"vmap differs from the loop by {gap:.1e} (largest gradient entry {largest:.1e})"
+            gap = max(float((fast[k].reshape(truth[k].shape) - truth[k]).abs().max()) for k in truth)
         except Exception as error:
-            reason = f"vmap failed: {_brief(error)}"
-        return Coverage("loop" if reason else "vmap", reason, sum(self.sizes.values()), unused)
+            return "loop", f"vmap failed: {_brief(error)}"
+        if not gap <= _PATH_TOLERANCE * max(largest, torch.finfo(self.dtype).tiny):
+            return "loop", f"vmap differs from the loop by {gap:.1e} (largest gradient entry {largest:.1e})"
+        return "vmap", ""
 
 
 @contextmanager

@@ -2,20 +2,24 @@
 
 A tangent kernel is K[n, m] = sum_h <grad (v_h . f)(x_n), grad (v_h . f)(z_m)> for some mixes ("heads") v_h of the C logits:
 the unit vectors for the trace NTK, one vector of ones for the pseudo NTK, a sample's own signs for the label pseudo NTK.
-The generic path below is right for every module that autograd can differentiate; a faster path for known layers takes the
-place of :func:`tangent_gram` for the parameters that it covers.
+Parameters that the plan covers are computed from the factors of their layers, the others from their gradients.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from ntkviz.errors import BudgetExceeded, UnsupportedModel
+from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.differentiable import Coverage, Differentiable
 from ntkviz.gradients.gram import GramSum
+from ntkviz.gradients.rank import NotRankOne
 from ntkviz.gradients.stream import Block, gradient_blocks
+from ntkviz.gradients.structured import GraphChanged, add_structured
+from ntkviz.gradients.terms import layer_of
 from ntkviz.types import ProgressFn, silent
 
 _MIB = 2**20
@@ -53,6 +57,7 @@ def tangent_gram(
     heads: torch.Tensor,
     square: bool = True,
     memory_mb: int = 4096,
+    int8: bool = False,
     on_progress: ProgressFn = silent,
 ) -> Gram:
     """Exact Gram matrix of mixed logits' gradients.
@@ -64,15 +69,15 @@ def tangent_gram(
         heads: ``[H, C]`` for all points alike, or ``[N + M, H, C]``.
         square: whether the N x N part is wanted.
         memory_mb: bound on everything that grows with N, in MiB.
+        int8: whether gradients are rounded to eight bits before they are multiplied; products of layers and diagonals stay exact.
         on_progress: may raise ``JobCancelled``.
 
     Returns:
         The blocks, unnormalised.
     """
-    total = GramSum(len(train), 0 if rows is None else len(rows), square, model.dtype, model.device)
-    for block in _blocks(model, train, rows, heads, gram_bytes(total), memory_mb, on_progress):
-        total.add(block.values)
-    return finished(total, model.coverage)
+    everything = _Sums(model, train, rows, square, by_layer=False, int8=int8)
+    everything.fill(train, rows, heads, memory_mb, on_progress)
+    return finished(everything.totals[""], model.coverage)
 
 
 def layer_grams(
@@ -99,14 +104,10 @@ def layer_grams(
     Returns:
         Layer name -> Gram, in the order of the parameters.
     """
-    done: dict[str, GramSum] = {}
-    layers = {name.rpartition(".")[0] or name for name in model.sizes}
-    one = GramSum(len(train), 0 if rows is None else len(rows), square, model.dtype, model.device)
-    for block in _blocks(model, train, rows, heads, gram_bytes(one) * len(layers), memory_mb, on_progress, by_layer=True):
-        if block.group.layer not in done:
-            done[block.group.layer] = GramSum(one.n_train, one.n_rows, square, model.dtype, model.device)
-        done[block.group.layer].add(block.values)
-    return {layer: finished(total, model.coverage) for layer, total in done.items()}
+    parts = _Sums(model, train, rows, square, by_layer=True, int8=False)
+    parts.fill(train, rows, heads, memory_mb, on_progress)
+    layers = dict.fromkeys(layer_of(name) for name in model.sizes)
+    return {layer: finished(parts.totals[layer], model.coverage) for layer in layers if layer in parts.totals}
 
 
 def feature_sum(
@@ -134,7 +135,8 @@ def feature_sum(
         Tensor ``[n, H, width]``.
     """
     features = torch.zeros(len(x), heads.shape[-2], width, dtype=model.dtype, device=model.device)
-    for block in _blocks(model, x, None, heads, features.numel() * features.element_size(), memory_mb, on_progress):
+    left = room(len(x), features.numel() * features.element_size(), memory_mb, model.dtype.itemsize)
+    for block in gradient_blocks(model, x, heads, memory_bytes=left, on_progress=on_progress):
         project(block, features[:, block.head])
     return features
 
@@ -147,8 +149,9 @@ def gram_of_features(features: torch.Tensor, n_train: int, *, square: bool = Tru
 
 
 def gram_bytes(total: GramSum) -> int:
-    """What the sums take, with the float32 copies that are made of them at the end."""
-    return 2 * (total.train.numel() + total.rows.numel()) * total.train.element_size()
+    """What the sums take, with the copy that is made where they are not float32."""
+    copies = 1 if total.dtype == torch.float32 else 2
+    return copies * (total.train.numel() + total.rows.numel()) * total.train.element_size()
 
 
 def finished(total: GramSum, coverage: Coverage | None) -> Gram:
@@ -167,30 +170,79 @@ def finished(total: GramSum, coverage: Coverage | None) -> Gram:
     return gram
 
 
-def _blocks(
-    model: Differentiable,
-    train: torch.Tensor,
-    rows: torch.Tensor | None,
-    heads: torch.Tensor,
-    held_bytes: int,
-    memory_mb: int,
-    on_progress: ProgressFn,
-    *,
-    by_layer: bool = False,
-) -> Iterator[Block]:
-    """Gradient blocks of all points in what the bound leaves beside the result.
+class _Sums:
+    """The sums of one computation: one for all layers, or one for each."""
 
-    Yields:
-        See :func:`ntkviz.gradients.stream.gradient_blocks`.
+    def __init__(
+        self, model: Differentiable, train: torch.Tensor, rows: torch.Tensor | None, square: bool, *, by_layer: bool, int8: bool
+    ) -> None:
+        self._model, self._by_layer = model, by_layer
+        self._new = partial(
+            GramSum, len(train), 0 if rows is None else len(rows), square, dtype=model.dtype, device=model.device, int8=int8
+        )
+        self.totals: dict[str, GramSum] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        layers = dict.fromkeys(layer_of(name) for name in self._model.sizes) if self._by_layer else [""]
+        self.totals = {layer: self._new() for layer in layers}
+
+    def fill(
+        self, train: torch.Tensor, rows: torch.Tensor | None, heads: torch.Tensor, memory_mb: int, on_progress: ProgressFn
+    ) -> None:
+        """Compute all parts; begun again when the model turns out to be other than its plan."""
+        x = train if rows is None else torch.cat([train, rows])
+        left = room(len(x), sum(gram_bytes(total) for total in self.totals.values()), memory_mb, self._model.dtype.itemsize)
+        while True:
+            try:
+                share = self._structured(x, heads, left, on_progress)
+                break
+            except NotRankOne:
+                self._begin()
+            except GraphChanged as error:
+                self._model.give_up_structure(str(error))
+                self._begin()
+        names = self._model.uncovered()
+        if not names:
+            return
+        for block in gradient_blocks(
+            self._model,
+            x,
+            heads,
+            memory_bytes=left,
+            by_layer=self._by_layer,
+            names=names,
+            on_progress=lambda stage, done: on_progress(stage, share + (1 - share) * done),
+        ):
+            self._of(block.group.layer).add(block.values)
+
+    def _structured(self, x: torch.Tensor, heads: torch.Tensor, memory_bytes: int, on_progress: ProgressFn) -> float:
+        """The covered parameters; returns which share of the work that is, roughly."""
+        structured, plan = self._model.structured, self._model.structured.plan
+        covered = sum(self._model.sizes[name] for name in plan.uses)
+        share = covered / max(1, covered + sum(self._model.sizes[name] for name in plan.left_over))
+        if not plan.uses:
+            return 0.0
+        with exact_attention():
+            terms = structured.choose(x, heads, self._model.sizes, self._model.dtype.itemsize, memory_bytes)
+            for done in add_structured(structured, terms, x, heads, self._of, memory_bytes=memory_bytes):
+                on_progress("kernel", share * done)
+        return share
+
+    def _of(self, layer: str) -> GramSum:
+        return self.totals[layer if self._by_layer else ""]
+
+
+def room(n_points: int, held_bytes: int, memory_mb: int, itemsize: int) -> int:
+    """Bytes that a bound leaves beside the result.
 
     Raises:
         BudgetExceeded: when the result alone, or one column beside it, does not fit.
     """
-    x = train if rows is None else torch.cat([train, rows])
     left = memory_mb * _MIB - held_bytes
-    if left < len(x) * model.dtype.itemsize:
+    if left < n_points * itemsize:
         raise BudgetExceeded(
-            f"The result for {len(x):,} points takes {held_bytes / _MIB:,.0f} MiB, and memory_mb={memory_mb:,} leaves no room for "
+            f"The result for {n_points:,} points takes {held_bytes / _MIB:,.0f} MiB, and memory_mb={memory_mb:,} leaves no room for "
             "gradients beside it. Use fewer points, or raise memory_mb."
         )
-    yield from gradient_blocks(model, x, heads, memory_bytes=left, by_layer=by_layer, on_progress=on_progress)
+    return left

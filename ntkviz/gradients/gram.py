@@ -1,16 +1,34 @@
-"""Gram matrices added up from blocks of feature columns.
+"""Gram matrices added up from blocks of feature columns and from products of small Gram matrices.
 
 The square part is computed on its upper triangle only, in tiles, and mirrored at the end: exactly symmetric. Diagonals are
 added up in float64, because cosine similarities divide by them.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-#: Rows of a tile: the tile of K and the rows' features stay in cache while the columns stream by.
-_TILE = 512
+from ntkviz.gradients.arithmetic import dot_rows, int8_dot, quantise, squared_norms
+
+#: Rows and columns of a tile: the tile of K and what is multiplied for it stay in cache.
+_TILE_ROWS, _TILE_COLUMNS = 512, 1024
+#: Columns of features multiplied at a time: the sum over blocks is more accurate, and an int8 scale holds for one block.
+_DEPTH = 8192
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One layer's pair of small Gram matrices: adds (A A') o (B B') to K.
+
+    Attributes:
+        left: A, ``[N + M, p]``.
+        right: B, ``[N + M, q]``, or a number that stands for B B' where it is the same for all pairs.
+    """
+
+    left: torch.Tensor
+    right: torch.Tensor | float
 
 
 @dataclass
@@ -23,6 +41,7 @@ class GramSum:
         square: whether the N x N part is wanted.
         dtype: of the sums.
         device: of the sums.
+        int8: whether blocks of features are rounded to eight bits; diagonals stay exact.
     """
 
     n_train: int
@@ -30,6 +49,7 @@ class GramSum:
     square: bool = True
     dtype: torch.dtype = torch.float32
     device: torch.device | str = "cpu"
+    int8: bool = False
     train: torch.Tensor = field(init=False)
     rows: torch.Tensor = field(init=False)
     diagonal: torch.Tensor = field(init=False)
@@ -43,26 +63,93 @@ class GramSum:
 
     def add(self, features: torch.Tensor) -> None:
         """Add one block ``[N + M, width]``, the N training points first."""
-        a = features[: self.n_train]
-        for start in range(0, len(features), _TILE):
-            tile = features[start : start + _TILE]
-            self.diagonal[start : start + _TILE] += tile.to(torch.float64).square().sum(1)
+        for start in range(0, features.shape[1], _DEPTH):
+            block = features[:, start : start + _DEPTH]
+            if self.int8:
+                self._add_int8(block)
+                continue
+            block = block.contiguous()
+            for tile, i, j in self.tiles():
+                tile.add_(dot_rows(block[i], block[j]))
+        self.diagonal += squared_norms(features)
+
+    def add_products(self, factors: Sequence[Factor]) -> None:
+        """Add the products of several layers, a tile of K at a time."""
+        for tile, i, j in self.tiles():
+            for f in factors:
+                inputs = dot_rows(f.left[i], f.left[j])
+                if isinstance(f.right, torch.Tensor):
+                    tile.addcmul_(inputs, dot_rows(f.right[i], f.right[j]))
+                else:
+                    tile.add_(inputs, alpha=f.right)
+        for f in factors:
+            other = squared_norms(f.right) if isinstance(f.right, torch.Tensor) else f.right
+            self.diagonal += squared_norms(f.left) * other
+
+    def add_positions(self, left: torch.Tensor, right: torch.Tensor, bias: bool, weight: bool) -> None:
+        """Add sum over positions t, t' of (a_t . a'_t' [+ 1]) (b_t . b'_t').
+
+        Args:
+            left: A, ``[N + M, T, p]``.
+            right: B, ``[N + M, T, q]``.
+            bias: whether the 1 is there.
+            weight: whether the product of inputs is there.
+        """
+        t = left.shape[1]
+        step = max(1, _TILE_ROWS // t)
+        for tile, i, j in self.tiles(step, 2 * step):
+            both = dot_rows(right[i].flatten(0, 1), right[j].flatten(0, 1))
+            if weight:
+                inputs = dot_rows(left[i].flatten(0, 1), left[j].flatten(0, 1))
+                both *= inputs.add_(1.0) if bias else inputs
+            tile.add_(both.reshape(tile.shape[0], t, tile.shape[1], t).sum((1, 3)))
+        for start in range(0, len(left), step):
+            a, b = left[start : start + step], right[start : start + step]
+            inputs = a @ a.transpose(1, 2) if weight else torch.zeros((), dtype=a.dtype, device=a.device)
+            own = (inputs + float(bias)) * (b @ b.transpose(1, 2))
+            self.diagonal[start : start + step] += own.double().sum((1, 2))
+
+    def add_pairs(self, i: torch.Tensor, j: torch.Tensor, values: torch.Tensor) -> None:
+        """Add single entries: ``values[k]`` at points (i[k], j[k]), each unordered pair of training points once, i <= j."""
+        inside = j < self.n_train
         if self.square:
-            for start in range(0, self.n_train, _TILE):
-                self.train[start : start + _TILE, start:].addmm_(a[start : start + _TILE], a[start:].T)
+            self.train.view(-1).index_add_(0, i[inside] * self.n_train + j[inside], values[inside])
+        across = ~inside & (i < self.n_train)
         if self.n_rows:
-            self.rows.addmm_(features[self.n_train :], a.T)
+            self.rows.view(-1).index_add_(0, (j[across] - self.n_train) * self.n_train + i[across], values[across])
+
+    def tiles(self, rows: int = _TILE_ROWS, columns: int = _TILE_COLUMNS) -> Iterator[tuple[torch.Tensor, slice, slice]]:
+        """The tiles of K: the upper triangle of the square, then the rows.
+
+        Yields:
+            The tile as a view, and which points are its rows and its columns.
+        """
+        n, total = self.n_train, self.n_train + self.n_rows
+        if self.square:
+            for a in range(0, n, rows):
+                for b in range(a, n, columns):
+                    i, j = slice(a, min(n, a + rows)), slice(b, min(n, b + columns))
+                    yield self.train[i, j], i, j
+        for a in range(n, total, rows):
+            for b in range(0, n, columns):
+                i, j = slice(a, min(total, a + rows)), slice(b, min(n, b + columns))
+                yield self.rows[a - n : i.stop - n, j], i, j
 
     def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The sums as NumPy: train float32 ``[N, N]`` (``[0, 0]`` if not wanted), rows float32 ``[M, N]``, both diagonals float64."""
-        for start in range(0, len(self.train), _TILE):
-            tile = slice(start, start + _TILE)
+        for start in range(0, len(self.train), _TILE_ROWS):
+            tile = slice(start, start + _TILE_ROWS)
             corner = self.train[tile, tile]
             self.train[tile, tile] = corner.triu() + corner.triu(1).T
-            self.train[start + _TILE :, tile] = self.train[tile, start + _TILE :].T
+            self.train[start + _TILE_ROWS :, tile] = self.train[tile, start + _TILE_ROWS :].T
         square = self.train.to(torch.float32).cpu().numpy()
         diagonal = self.diagonal.cpu().numpy()
         if self.square:
             np.fill_diagonal(square, diagonal[: self.n_train])
         rows = self.rows.to(torch.float32).cpu().numpy()
         return square, rows, diagonal[: self.n_train], diagonal[self.n_train :]
+
+    def _add_int8(self, block: torch.Tensor) -> None:
+        bits, scale = quantise(block)
+        for tile, i, j in self.tiles():
+            tile.addcmul_(int8_dot(bits[i], bits[j]) * scale[i, None], scale[None, j])

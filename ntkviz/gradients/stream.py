@@ -5,12 +5,13 @@ layer, for one mix of logits ("head"). Streaming over columns and heads, and not
 backward pass once as long as one head's gradients fit, however many tiles the Gram matrix has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ntkviz.gradients.differentiable import Differentiable
+from ntkviz.gradients.terms import layer_of
 from ntkviz.types import ProgressFn, silent
 
 #: What one call of autograd may hold at a time: larger chunks leave the cache and are slower on a CPU.
@@ -47,11 +48,6 @@ class Block:
     head: int
     group: Group
     values: torch.Tensor  # [n, width]
-
-
-def layer_of(parameter: str) -> str:
-    """The layer (owning module) of a parameter's name; the parameter itself when the root owns it."""
-    return parameter.rpartition(".")[0] or parameter
 
 
 def plan_groups(sizes: dict[str, int], max_width: int, *, by_layer: bool = False) -> list[Group]:
@@ -99,6 +95,7 @@ def gradient_blocks(
     *,
     memory_bytes: int,
     by_layer: bool = False,
+    names: Sequence[str] | None = None,
     on_progress: ProgressFn = silent,
     stage: str = "kernel",
 ) -> Iterator[Block]:
@@ -110,6 +107,7 @@ def gradient_blocks(
         heads: ``[H, C]``, the same mixes for all samples, or ``[n, H, C]``, a sample's own.
         memory_bytes: bound on the block's buffer.
         by_layer: see :func:`plan_groups`.
+        names: the parameters wanted; None means all.
         on_progress: called after every chunk of samples.
         stage: name given to ``on_progress``.
 
@@ -117,7 +115,8 @@ def gradient_blocks(
         For each group of columns, one block a head, in the order of the heads.
     """
     n = len(x)
-    groups = plan_groups(model.sizes, max(1, memory_bytes // (n * model.dtype.itemsize)), by_layer=by_layer)
+    sizes = {k: size for k, size in model.sizes.items() if names is None or k in names}
+    groups = plan_groups(sizes, max(1, memory_bytes // (n * model.dtype.itemsize)), by_layer=by_layer)
     buffer = torch.empty(n, max(g.width for g in groups), dtype=model.dtype, device=model.device)
     n_heads = heads.shape[-2]
     total = len(groups) * n_heads
@@ -138,7 +137,7 @@ def _fill(model: Differentiable, x: torch.Tensor, v: torch.Tensor, group: Group,
     """
     names = list(dict.fromkeys(p.name for p in group.pieces))
     # Loops come back often enough to be cancelled within a second.
-    chunk = model.chunk_size(sum(model.sizes[k] for k in names), _CHUNK_BYTES) if model.coverage.path == "vmap" else 16
+    chunk = model.chunk_size(sum(model.sizes[k] for k in names), _CHUNK_BYTES) if model.route[0] == "vmap" else 16
     for start in range(0, len(x), chunk):
         rows = slice(start, start + chunk)
         grads = model.gradients(x[rows], names, v if v.ndim == 1 else v[rows])

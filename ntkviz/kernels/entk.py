@@ -34,4 +34,4 @@ def gram(request: KernelRequest) -> Gram:
         if len(heads) == c:
             total.add(torch.stack(heads, dim=1).reshape(len(x) * c, -1))
             heads.clear()
-    return finished(total, model.coverage)
+    return finished(total, model.generic_coverage)

@@ -75,4 +75,4 @@ def _gram(request: KernelRequest, heads: Callable[[Differentiable], torch.Tensor
         memory_mb=request.memory_mb,
         on_progress=request.on_progress,
     )
-    return gram_of_features(features, len(request.train), square=request.square, coverage=model.coverage)
+    return gram_of_features(features, len(request.train), square=request.square, coverage=model.generic_coverage)

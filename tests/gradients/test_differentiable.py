@@ -17,7 +17,7 @@ from tests.cases import CASES, Case, Detached
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_a_model_takes_vmap_where_it_can_and_the_loop_where_it_must(case: Case):
     with held(case.model(), case.inputs(5)) as (model, (x,)):
-        coverage = Differentiable(model, x).coverage
+        coverage = Differentiable(model, x).generic_coverage
     assert coverage.path == case.path, coverage.reason
     assert bool(coverage.reason) == (coverage.path == "loop")
 
@@ -98,6 +98,7 @@ def test_memory_and_chunks_do_not_change_the_kernel(case: Case, monkeypatch):
     def gram(width: int, chunk: int):
         with held(case.model(), case.inputs(9)) as (model, (x,)):
             function = Differentiable(model, x)
+            function.give_up_structure("to try the generic path")
             monkeypatch.setattr(Differentiable, "chunk_size", lambda *_: chunk)
             monkeypatch.setattr(stream, "plan_groups", lambda sizes, _w, **k: plan_groups(sizes, width, **k))
             return tangent_gram(function, x[:6], x[6:], heads=unit_heads(function))

@@ -14,7 +14,7 @@ from ntkviz.gradients.reference import entk_reference, gram_reference, jacobian_
 from ntkviz.kernels.matrix import kernel_blocks, kernel_matrix, layer_kernels
 from ntkviz.kernels.projected import rademacher_rows
 from ntkviz.kernels.registry import kernels
-from tests.cases import CASES, AlwaysDropout, BatchMean, Case
+from tests.cases import CASES, AlwaysDropout, BatchMean, Case, Overwritten, ReentrantCheckpoint
 
 N, M = 6, 4
 WORST = 2e-5
@@ -79,7 +79,10 @@ def test_label_pseudo_ntk_is_the_reference(case: Case):
 def test_kernel_blocks_are_the_matrices(case: Case):
     model, x, z = case.model(), case.inputs(N), case.inputs(M, seed=3)
     blocks = kernel_blocks(model, x, z)
-    np.testing.assert_array_equal(blocks.train, kernel_matrix(model, x, normalize=False))
+    np.testing.assert_array_equal(blocks.train, blocks.train.T)
+    np.testing.assert_allclose(  # to rounding: other samples are in the batch
+        blocks.train, kernel_matrix(model, x, normalize=False), rtol=1e-5, atol=1e-6 * blocks.train_diagonal.max()
+    )
     np.testing.assert_allclose(
         blocks.rows, kernel_matrix(model, z, x, normalize=False), rtol=1e-5, atol=1e-6 * blocks.train_diagonal.max()
     )
@@ -149,6 +152,8 @@ def test_the_last_layer_of_the_trace_ntk_is_the_conjugate_kernel():
 @pytest.mark.parametrize("kind", [k for k, row in kernels().items() if row.layered])
 @cases
 def test_layer_kernels_add_up(case: Case, kind: str):
+    if kind == "em" and case.ragged:
+        pytest.skip("no embedding kernel: see the test of ragged modules")
     model, x, z = case.model(), case.inputs(N), case.inputs(M, seed=3)
     if kind == "em" and case.name == "branch on data":
         z = x[:2]  # all of one sign: the same branch
@@ -188,6 +193,13 @@ def test_the_embedding_kernel_refuses_modules_that_run_for_some_samples_only():
     for order in (x, x.flip(0), x[[0, 4, 1, 2, 3, 5]]):
         with pytest.raises(UnsupportedModel, match="some samples"):
             kernel_matrix(case.model(), order, kind="em")
+
+
+@pytest.mark.xfail(raises=RuntimeError, strict=True, reason="torch.cat of rows of unequal widths in gradients/activations")
+@pytest.mark.parametrize("case", [c for c in CASES if c.ragged], ids=lambda c: c.name)
+def test_the_embedding_kernel_refuses_modules_that_put_out_more_for_some_samples(case: Case):
+    with pytest.raises(UnsupportedModel):
+        kernel_matrix(case.model(), case.inputs(N), kind="em")
 
 
 def test_token_ids_are_counted_not_multiplied():
@@ -283,10 +295,17 @@ def test_a_point_without_direction_has_similarity_zero_and_is_noted():
         (AlwaysDropout(), NonDeterministicModel),
         (BatchMean(), BatchDependentModel),
         (nn.BatchNorm1d(6, track_running_stats=False), BatchDependentModel),
+        (ReentrantCheckpoint(), UnsupportedModel),
+        pytest.param(
+            ReentrantCheckpoint(first=False),
+            UnsupportedModel,
+            marks=pytest.mark.xfail(strict=True, reason="autograd.grad leaves the block's parameters out without a word"),
+        ),
+        (Overwritten(), UnsupportedModel),
     ],
 )
 @pytest.mark.parametrize("kind", ["trntk", "ck", "em", "proj_pntk"])
-def test_what_is_no_function_of_one_sample_is_refused(model, error, kind):
+def test_what_is_no_function_of_one_sample_or_has_no_gradient_is_refused(model, error, kind):
     with pytest.raises(error):
         kernel_matrix(model, torch.randn(8, 6), kind=kind)
 

@@ -1,0 +1,175 @@
+"""Autograd nodes that we know how to take apart; every other use of a parameter is left to ``torch.func``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ntkviz.gradients.graph import Trace, Use
+from ntkviz.gradients.layout import Layout, find_layout
+from ntkviz.gradients.sites import ConvSite, EmbeddingSite, MatmulSite, ScaleSite, Site
+
+_ANYWHERE = Layout()
+
+
+def find_sites(trace: Trace) -> tuple[list[Site], dict[str, str]]:
+    """The sites of a pass, their layouts still unknown.
+
+    Returns:
+        The sites in the order of the walk, and name -> reason for every parameter with a use that is none.
+    """
+    at: dict[int, list[Use]] = {}
+    for use in trace.uses:
+        at.setdefault(use.node, []).append(use)
+    sites, left_over = [], {}
+    for index, uses in sorted(at.items()):
+        node = trace.nodes[index]
+        make = _KINDS.get(node.name())
+        site = make(index, node, {u.slot: u for u in uses}) if make else None
+        if site is None:
+            left_over |= {u.parameter: f"used by {_plain(node.name())}" for u in uses}
+        else:
+            sites.append(site)
+    return sites, left_over
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward and a backward pass.
+
+    Attributes:
+        trace: its graph.
+        sites: found in it.
+        gradients: at the sites, of one mix of logits, in the shapes of their outputs.
+    """
+
+    trace: Trace
+    sites: Sequence[Site]
+    gradients: Sequence[torch.Tensor]
+
+    def seen(self, i: int) -> list[torch.Tensor]:
+        """What a layout of site i must explain: the gradient and the input."""
+        site = self.sites[i]
+        return [self.gradients[i].detach(), site.saved(self.trace.nodes[site.node]).detach()]
+
+
+def place(batch: Pass, alone: Sequence[Pass]) -> tuple[list[Site | None], dict[str, str]]:
+    """Find each site's layout by comparing a batch with its samples.
+
+    Args:
+        batch: of n samples.
+        alone: of two copies of every sample, with the same sites in the same order.
+
+    Returns:
+        The batch's sites with their layouts, None for those without, and name -> reason for the parameters of these.
+    """
+    placed: list[Site | None] = []
+    left_over = {}
+    for i, site in enumerate(batch.sites):
+        layout = find_layout(batch.seen(i), [one.seen(i) for one in alone])
+        if layout is None or not _fits(site, layout):
+            left_over |= dict.fromkeys(site.parameters.values(), "the samples of a batch cannot be told apart in its layer")
+            placed.append(None)
+        else:
+            placed.append(replace(site, layout=layout))
+    return placed, left_over
+
+
+def _fits(site: Site, layout: Layout) -> bool:
+    """The batch must lie where the operation does not mix it."""
+    if isinstance(site, ScaleSite):
+        return all(shape[layout.axis] == 1 for shape in site.shapes.values())
+    return layout.axis == 0 or isinstance(site, EmbeddingSite)
+
+
+def _matmul(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
+    """Slots: (bias, rows, weight) of ``addmm``, (rows, weight) of ``mm``."""
+    fused = node.name() == "AddmmBackward0"
+    weight = 2 if fused else 1
+    roles = {weight: "weight", 0: "bias"} if fused else {weight: "weight"}
+    if not set(uses) <= set(roles) or (fused and not node._saved_alpha == node._saved_beta == 1):
+        return None
+    if weight not in uses:  # a bias alone: the weight is no parameter
+        return None
+    if 0 in roles and 0 in uses:
+        bias = node.next_functions[0][0].variable
+        if uses[0].transposed or bias.numel() != node._input_metadata[0].shape[1]:
+            return None
+    names = {roles[slot]: use.parameter for slot, use in uses.items()}
+    return MatmulSite(index, names, _ANYWHERE, turned=not uses[weight].transposed)
+
+
+def _convolution(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
+    """Slots: input, weight, bias."""
+    roles = {1: "weight", 2: "bias"}
+    if 1 not in uses or not set(uses) <= set(roles) or node._saved_transposed or any(u.transposed for u in uses.values()):
+        return None
+    kernel = tuple(node.next_functions[1][0].variable.shape[2:])
+    names = {roles[slot]: use.parameter for slot, use in uses.items()}
+    return ConvSite(
+        index,
+        names,
+        _ANYWHERE,
+        kernel,
+        tuple(node._saved_stride),
+        tuple(node._saved_padding),
+        tuple(node._saved_dilation),
+        node._saved_groups,
+    )
+
+
+def _norm(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
+    """Slots: input, weight, bias."""
+    roles = {1: "weight", 2: "bias"}
+    if not set(uses) <= set(roles) or getattr(node, "_saved_training", False):
+        return None
+    shape = node._input_metadata[0].shape
+    if node.name() == "NativeLayerNormBackward0":
+        last = len(node._saved_normalized_shape)
+        aligned = (1,) * (len(shape) - last) + tuple(shape[-last:])
+    else:
+        aligned = (1, shape[1], *[1] * (len(shape) - 2))
+    names = {roles[slot]: use.parameter for slot, use in uses.items()}
+    return ScaleSite(index, names, _ANYWHERE, node.name(), dict.fromkeys(names, aligned))
+
+
+def _broadcast(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
+    """Slots: both operands; one of them is the parameter."""
+    if len(uses) != 1 or getattr(node, "_saved_alpha", 1) != 1:
+        return None
+    ((slot, use),) = uses.items()
+    leaf = node.next_functions[slot][0]
+    if use.transposed or not hasattr(leaf, "variable"):
+        return None
+    role = "weight" if node.name() == "MulBackward0" else "bias"
+    own = tuple(leaf.variable.shape)
+    aligned = (1,) * (len(node._input_metadata[0].shape) - len(own)) + own
+    return ScaleSite(index, {role: use.parameter}, _ANYWHERE, node.name(), {role: aligned}, slot)
+
+
+def _embedding(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
+    """Slot: the table."""
+    if node._saved_scale_grad_by_freq or node._saved_sparse or uses[0].transposed:
+        return None
+    padding = node._saved_padding_idx
+    n_rows = node.next_functions[0][0].variable.shape[0]
+    return EmbeddingSite(index, {"weight": uses[0].parameter}, _ANYWHERE, n_rows, padding if 0 <= padding < n_rows else -1)
+
+
+_KINDS: dict[str, Callable[[int, Any, Mapping[int, Use]], Site | None]] = {
+    "AddmmBackward0": _matmul,
+    "MmBackward0": _matmul,
+    "ConvolutionBackward0": _convolution,
+    "NativeBatchNormBackward0": _norm,
+    "NativeLayerNormBackward0": _norm,
+    "NativeGroupNormBackward0": _norm,
+    "AddBackward0": _broadcast,
+    "MulBackward0": _broadcast,
+    "EmbeddingBackward0": _embedding,
+}
+
+
+def _plain(node_name: str) -> str:
+    """A node's name without autograd's endings."""
+    return node_name.removesuffix("0").removesuffix("Backward")

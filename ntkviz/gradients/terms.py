@@ -1,0 +1,331 @@
+"""What is added to a kernel for each part of a model: held for all points, then turned into a Gram matrix.
+
+The kernel is a sum over parameters. Each term below is one way to compute a part of it exactly, and holds for N points only what
+that way needs:
+
+- products: a layer with one position a sample, (A A' + 1) o (B B'), without any gradient;
+- positions: the same, summed over pairs of positions, where there are few of them;
+- columns: the gradients themselves, a block of columns at a time;
+- tokens: sums of output gradients over equal tokens, for tables of which a sample touches a few rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ntkviz.gradients.gram import Factor, GramSum
+from ntkviz.gradients.sites import ConvSite, MatmulSite, Site
+from ntkviz.gradients.tokens import add_tokens
+
+#: Use of a parameter: (site index, role).
+Use = tuple[int, str]
+#: Block of columns that is multiplied at a time, for all points.
+_BLOCK_BYTES = 256 * 2**20
+#: Samples whose gradients are formed at a time: their windows stay in cache.
+_FORM_BYTES = 8 * 2**20
+
+
+@dataclass
+class Factors:
+    """What a batch gives: the factors of each site.
+
+    Attributes:
+        left: site index -> left factor ``[n, ...]``.
+        right: site index -> right factor ``[n, H, ...]``.
+        compressed: the same with fewer heads and equal inner products, where that is exact.
+    """
+
+    left: dict[int, torch.Tensor]
+    right: dict[int, torch.Tensor]
+    compressed: dict[int, torch.Tensor]
+
+
+class Term(ABC):
+    """A part of the kernel.
+
+    Attributes:
+        layer: whose parameters these are.
+        uses: where they are used.
+        parameters: their names.
+        path: how it is computed, for the coverage report.
+        bytes_a_point: what is held for each point.
+    """
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    path: str
+    bytes_a_point: int
+
+    @property
+    def sites(self) -> set[int]:
+        """Indices of the sites whose factors it reads."""
+        return {i for i, _ in self.uses}
+
+    @abstractmethod
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Keep what is needed of a batch."""
+
+    @abstractmethod
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """Add to the sum, and give up what was held.
+
+        Yields:
+            The fraction done.
+        """
+
+
+@dataclass
+class ProductTerm(Term):
+    """A weight and its bias, one position a sample.
+
+    Attributes:
+        site: where they are used.
+        constant: B B', where all points share their heads and the layer is the readout.
+    """
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    site: MatmulSite | ConvSite
+    bytes_a_point: int
+    constant: float | None = None
+    path: str = "product"
+    _left: torch.Tensor = field(init=False)
+    _right: torch.Tensor | None = None
+
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Keep the inputs (with a one for the bias) and the output gradients."""
+        i = self.uses[0][0]
+        roles = {role for _, role in self.uses}
+        inputs = self.site.columns(factors.left[i])[:, 0]
+        parts = ([inputs] if "weight" in roles else []) + ([torch.ones_like(inputs[:, :1])] if "bias" in roles else [])
+        self._left = _store(self, "_left", rows, n_points, torch.cat(parts, dim=1))
+        if self.constant is None:
+            self._right = _store(self, "_right", rows, n_points, factors.compressed[i].flatten(1))
+
+    def factor(self) -> Factor:
+        """Both small matrices."""
+        return Factor(self._left, self._right if self._right is not None else float(self.constant or 0.0))
+
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """Alone; several layers together are faster through :meth:`factor`.
+
+        Yields:
+            The fraction done.
+        """
+        total.add_products([self.factor()])
+        yield 1.0
+
+
+@dataclass
+class PositionsTerm(Term):
+    """A weight and its bias, few positions a sample."""
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    site: MatmulSite | ConvSite
+    bytes_a_point: int
+    path: str = "positions"
+    _left: torch.Tensor = field(init=False)
+    _right: torch.Tensor = field(init=False)
+
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Keep inputs and output gradients of all positions."""
+        i = self.uses[0][0]
+        right = factors.compressed[i]  # [n, H, q, T]
+        self._left = _store(self, "_left", rows, n_points, self.site.columns(factors.left[i]))
+        self._right = _store(self, "_right", rows, n_points, right.flatten(1, 2).transpose(1, 2))
+
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """See the base class.
+
+        Yields:
+            The fraction done.
+        """
+        roles = {role for _, role in self.uses}
+        total.add_positions(self._left, self._right, bias="bias" in roles, weight="weight" in roles)
+        del self._left, self._right
+        yield 1.0
+
+
+@dataclass
+class ColumnsTerm(Term):
+    """Gradients of one parameter, summed over its uses; or their image under a linear map.
+
+    Attributes:
+        sites_by_index: the sites of its uses.
+        span: which entries of the flattened parameter.
+        size: entries of the whole parameter.
+    """
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    sites_by_index: dict[int, Site]
+    size: int
+    span: slice
+    bytes_a_point: int
+    path: str = "gradients"
+    _columns: torch.Tensor = field(init=False)
+
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Form and keep the gradients."""
+        self._columns = _store(self, "_columns", rows, n_points, self.gradient(factors).flatten(1))
+
+    def gradient(self, factors: Factors) -> torch.Tensor:
+        """``[n, H, entries]`` of a batch."""
+        if len(self.uses) == 1:
+            ((i, role),) = self.uses
+            return weight_rows(self.sites_by_index[i], role, factors.left[i], factors.compressed[i], self.span, self.size)
+        parts = [self.sites_by_index[i].gradient(role, factors.left[i], factors.right[i]) for i, role in self.uses]
+        return sum(parts[1:], parts[0])[:, :, self.span]
+
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """See the base class.
+
+        Yields:
+            The fraction done.
+        """
+        total.add(self._columns)
+        del self._columns
+        yield 1.0
+
+
+@dataclass
+class FactoredColumnsTerm(Term):
+    """Gradients of a weight, formed block by block from the factors of all points, where those are smaller.
+
+    Attributes:
+        site: where the weight is used.
+        size: entries of the weight.
+        width: columns of one output row of the weight.
+    """
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    site: MatmulSite | ConvSite
+    size: int
+    width: int
+    bytes_a_point: int
+    path: str = "gradients"
+    _left: torch.Tensor = field(init=False)
+    _right: torch.Tensor = field(init=False)
+
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Keep the factors."""
+        i = self.uses[0][0]
+        self._left = _store(self, "_left", rows, n_points, factors.left[i])
+        self._right = _store(self, "_right", rows, n_points, factors.compressed[i])
+
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """See the base class.
+
+        Yields:
+            The fraction done.
+        """
+        n, heads = self._right.shape[:2]
+        itemsize = self._left.element_size()
+        rows = max(1, _BLOCK_BYTES // (n * heads * self.width * itemsize)) if self._sliceable() else self.size // self.width
+        step = rows * self.width
+        t, p = self._right.shape[-1], self.width
+        chunk = max(1, _FORM_BYTES // (itemsize * (t * p + heads * step)))
+        for start in range(0, self.size, step):
+            span = slice(start, min(self.size, start + step))
+            block = self._left.new_empty(n, heads * (span.stop - span.start))
+            for a in range(0, n, chunk):
+                some = slice(a, min(n, a + chunk))
+                block[some] = weight_rows(self.site, "weight", self._left[some], self._right[some], span, self.size).flatten(1)
+            total.add(block)
+            yield span.stop / self.size
+        del self._left, self._right
+
+    def _sliceable(self) -> bool:
+        return not isinstance(self.site, ConvSite) or self.site.groups == 1
+
+
+@dataclass
+class TokensTerm(Term):
+    """A table of which every sample touches a few rows.
+
+    Attributes:
+        site: the lookup.
+        n_rows: V.
+        span: which of the d entries of a row.
+    """
+
+    layer: str
+    uses: tuple[Use, ...]
+    parameters: tuple[str, ...]
+    site: Site
+    n_rows: int
+    span: slice
+    bytes_a_point: int
+    path: str = "tokens"
+    _left: torch.Tensor = field(init=False)
+    _right: torch.Tensor = field(init=False)
+
+    def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
+        """Keep ids and output gradients."""
+        i = self.uses[0][0]
+        self._left = _store(self, "_left", rows, n_points, factors.left[i])
+        self._right = _store(self, "_right", rows, n_points, factors.right[i][:, :, self.span])
+
+    def add_to(self, total: GramSum) -> Iterator[float]:
+        """See :func:`ntkviz.gradients.tokens.add_tokens`.
+
+        Yields:
+            The fraction done.
+        """
+        add_tokens(total, self._left, self._right, self.n_rows)
+        del self._left, self._right
+        yield 1.0
+
+
+def weight_rows(site: Site, role: str, left: torch.Tensor, right: torch.Tensor, span: slice, size: int) -> torch.Tensor:
+    """Entries ``span`` of a parameter's gradient, ``[n, H, entries]``; only those are formed where the operation allows it."""
+    whole = span.start == 0 and span.stop == size
+    if not whole and role == "weight" and isinstance(site, (MatmulSite, ConvSite)) and getattr(site, "groups", 1) == 1:
+        width = size // right.shape[2]
+        if not getattr(site, "turned", False) and span.start % width == 0 and span.stop % width == 0:
+            return site.gradient(role, left, right[:, :, span.start // width : span.stop // width])
+    gradient = site.gradient(role, left, right)
+    return gradient if whole else gradient[:, :, span]
+
+
+def _store(term: Term, name: str, rows: slice, n_points: int, values: torch.Tensor) -> torch.Tensor:
+    """Write a batch into the array for all points, which is made at the first batch."""
+    if rows.start == 0:
+        setattr(term, name, values.new_empty(n_points, *values.shape[1:]))
+    array: torch.Tensor = getattr(term, name)
+    array[rows] = values
+    return array
+
+
+def add_all(terms: Sequence[Term], totals: Callable[[str], GramSum]) -> Iterator[float]:
+    """Turn what was held into sums, the products of each sum together.
+
+    Yields:
+        The fraction done.
+    """
+    products: dict[int, tuple[GramSum, list[ProductTerm]]] = {}
+    for term in terms:
+        if isinstance(term, ProductTerm):
+            total = totals(term.layer)
+            products.setdefault(id(total), (total, []))[1].append(term)
+    for total, those in products.values():
+        total.add_products([term.factor() for term in those])
+    others = [term for term in terms if not isinstance(term, ProductTerm)]
+    for k, term in enumerate(others):
+        for done in term.add_to(totals(term.layer)):
+            yield (k + done) / len(others)
+    yield 1.0
+
+
+def layer_of(parameter: str) -> str:
+    """The layer (owning module) of a parameter's name; the parameter itself when the root owns it."""
+    return parameter.rpartition(".")[0] or parameter
