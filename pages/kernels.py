@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import gates, layout
+from ntkviz.ui import coverage_view, gates, layout
 from ntkviz.ui import kernels_view as view
 
 study = gates.need_study()
@@ -16,6 +16,7 @@ with gates.guarded():
 
     st.subheader("Compared", anchor="compared")
     facts = view.comparison(chosen, study, cosine=cosine)
+    coverage_view.notes(chosen)
 
     st.subheader("Eigenvalues: how many directions a kernel uses", anchor="eigenvalues")
     view.spectra(facts)
@@ -25,6 +26,9 @@ with gates.guarded():
 
     st.subheader("Classes and cost", anchor="classes")
     view.classes(chosen, facts, study)
+
+    st.subheader("How the gradients were computed", anchor="coverage")
+    coverage_view.coverage(study)
 
     st.subheader("What the kernels are", anchor="registry")
     view.registry_text(chosen)

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 from tests.case_models import axes, batchless, blocks, parameters, pitfalls, sequences
 from tests.case_models.refused import AlwaysDropout, BatchMean, Detached, Overwritten, ReentrantCheckpoint
 
-__all__ = ["CASES", "PENDING", "AlwaysDropout", "BatchMean", "Case", "Detached", "Overwritten", "ReentrantCheckpoint"]
+__all__ = ["CASES", "AlwaysDropout", "BatchMean", "Case", "Detached", "Overwritten", "ReentrantCheckpoint"]
 
 
 @dataclass(frozen=True)
@@ -301,12 +301,7 @@ CASES = [
     Case("LSTM with projection", lambda: sequences.LastState(nn.LSTM, 2, proj_size=2, bias=False), (4, 3), path="loop"),
     Case("GRU cell over time", sequences.Cell, (4, 3), path="loop"),
     Case("packed sequences", sequences.Packed, (5,), 9, path="loop", ragged=True),
-]
-
-#: Sound models on which torch.func.functional_call goes wrong; they belong to CASES once no engine uses it on them.
-PENDING = [
-    # It leaves a dead tensor in the place of a parameter that one module holds under two names.
+    # what runs a module another time, or under another name
     Case("one layer under two names", parameters.TwoNames),
-    # It puts the model's own parameters back before the checkpoint runs again in backward.
     Case("checkpoint", blocks.Checkpointed, path="loop"),
 ]

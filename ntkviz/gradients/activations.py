@@ -5,7 +5,7 @@ may run with the time axis first inside or merge the axes. Otherwise every sampl
 out belongs to it.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -61,6 +61,8 @@ class Activations:
         ran = [name for name in names if any(name in a for a in alone)]
         for a in alone:
             _require_all(a, ran)
+        for name in ran:
+            _require_width(name, alone[0][name].shape[1], [a[name] for a in alone])
         truth = {name: torch.cat([a[name] for a in alone]) for name in ran}
         if not truth:
             raise UnsupportedModel(
@@ -79,15 +81,27 @@ class Activations:
 
         Yields:
             ``[n, width]``, in the module's type; integers as float32.
+
+        Raises:
+            UnsupportedModel: when the module puts out more for some samples than for others.
         """
         size = 1 if self.single else _BATCH
         for start in range(0, self.widths[name], max_width):
             stop = min(self.widths[name], start + max_width)
-            parts = [
-                self._run(x[i : i + size], single=self.single, only=name)[name][:, start:stop].clone()
-                for i in range(0, len(x), size)
-            ]
-            yield torch.cat(parts)
+            yield torch.cat([self._part(x[i : i + size], name)[:, start:stop].clone() for i in range(0, len(x), size)])
+
+    def _part(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        """One module's activations of a batch, all columns.
+
+        Raises:
+            UnsupportedModel: when the module puts out more for some samples than for others.
+        """
+        try:
+            part = self._run(x, single=self.single, only=name)[name]
+        except _NotBatched as error:  # on the samples tried it had a row for each
+            raise _ragged(name) from error
+        _require_width(name, self.widths[name], [part])
+        return part
 
     def _agrees(self, x: torch.Tensor, truth: dict[str, torch.Tensor]) -> bool:
         try:
@@ -157,6 +171,19 @@ def readout_inputs(model: nn.Module, x: torch.Tensor, layer: str | None = None) 
     return torch.cat(parts)
 
 
+def readout_weight(model: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
+    """The weight ``[C, d]`` of the ``nn.Linear`` whose output is the logits, detached; None when there is none.
+
+    Args:
+        model: in eval mode.
+        x: ``[n, ...]``, all of it is used.
+    """
+    try:
+        return dict(model.named_modules())[_find_readout(model, x)].weight.detach()
+    except UnsupportedModel:
+        return None
+
+
 def _find_readout(model: nn.Module, x: torch.Tensor) -> str:
     """The name of the nn.Linear whose output is, value for value, the logits.
 
@@ -180,13 +207,13 @@ def _forward_with_inputs(
 ) -> torch.Tensor:
     """Run the model and call ``seen(name, first input, output)`` at each module; return the logits."""
 
-    def told(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        def hook(_module: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-            seen(name, given[0], out)
+    def told(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, given: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor], out: torch.Tensor) -> None:
+            seen(name, (*given, *named.values())[0], out)
 
         return hook
 
-    handles = [m.register_forward_hook(told(name)) for name, m in modules.items()]
+    handles = [m.register_forward_hook(told(name), with_kwargs=True) for name, m in modules.items()]
     try:
         with torch.no_grad(), exact_attention():
             return as_logits(model(x), len(x))
@@ -223,6 +250,23 @@ def _require_all(ran: Container[str], names: list[str]) -> None:
                 f"Module {name!r} runs for some samples and not for others, so its activations are no features of every sample. "
                 "Name modules that always run with layers=[...]."
             )
+
+
+def _require_width(name: str, width: int, parts: Sequence[torch.Tensor]) -> None:
+    """Refuse a model in which a module puts out more for some samples than for others.
+
+    Raises:
+        UnsupportedModel: naming the module.
+    """
+    if any(part.shape[1] != width for part in parts):
+        raise _ragged(name)
+
+
+def _ragged(name: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"Module {name!r} puts out more numbers for some samples than for others (packed sequences? samples that are sent to experts?), so "
+        "its activations cannot be compared. Name modules with one shape of output with layers=[...]."
+    )
 
 
 class _NotBatched(Exception):

@@ -110,12 +110,12 @@ class Choice:
                 width = size // q
                 factors = self.itemsize * (math.prod(self.plan.left_shapes[i]) + heads * q * t)
                 if factors < columns and factors * self.n_points <= self.memory_bytes and not getattr(site, "turned", False):
-                    return [FactoredColumnsTerm(layer, uses, (name,), site, size, width, factors)]
+                    return [FactoredColumnsTerm(layer, uses, (name,), site, size, width, heads, factors)]
         fit = max(1, int(self.memory_bytes / (self.itemsize * heads * self.n_points)))
         step = size if fit >= size else max(width, fit // width * width) if fit >= width else fit
         spans = [slice(a, min(size, a + step)) for a in range(0, size, step)]
         return [
-            ColumnsTerm(layer, uses, (name,), sites, size, span, self.itemsize * heads * (span.stop - span.start))
+            ColumnsTerm(layer, uses, (name,), sites, size, span, heads, self.itemsize * heads * (span.stop - span.start))
             for span in spans
         ]
 

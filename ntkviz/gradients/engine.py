@@ -8,6 +8,7 @@ Parameters that the plan covers are computed from the factors of their layers, t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,28 @@ from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.differentiable import Coverage, Differentiable
 from ntkviz.gradients.gram import GramSum
 from ntkviz.gradients.rank import NotRankOne
+from ntkviz.gradients.sketch import Sketch, sketched
 from ntkviz.gradients.stream import Block, gradient_blocks
 from ntkviz.gradients.structured import GraphChanged, add_structured
 from ntkviz.gradients.terms import layer_of
 from ntkviz.types import ProgressFn, silent
 
 _MIB = 2**20
+
+
+@dataclass(frozen=True)
+class SketchError:
+    """How far a sketch is from the exact kernel, relative to it: ||K^ - K||_F / ||K||_F of the cosine kernels, off the diagonal.
+
+    Attributes:
+        predicted: by the variance of the sketch.
+        measured: on a few points whose exact kernel was computed.
+        n_checked: how many points those were.
+    """
+
+    predicted: float
+    measured: float
+    n_checked: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,7 @@ class Gram:
         train_diagonal: float64 ``[N]``.
         rows_diagonal: float64 ``[M]``, each further point with itself.
         coverage: how the gradients were computed; None for kernels without gradients.
+        sketch: how far from exact; None for exact kernels.
     """
 
     train: np.ndarray
@@ -42,6 +60,7 @@ class Gram:
     train_diagonal: np.ndarray
     rows_diagonal: np.ndarray
     coverage: Coverage | None = None
+    sketch: SketchError | None = None
 
 
 def unit_heads(model: Differentiable) -> torch.Tensor:
@@ -58,9 +77,10 @@ def tangent_gram(
     square: bool = True,
     memory_mb: int = 4096,
     int8: bool = False,
+    sketch: Sketch | None = None,
     on_progress: ProgressFn = silent,
 ) -> Gram:
-    """Exact Gram matrix of mixed logits' gradients.
+    """Gram matrix of mixed logits' gradients, exact unless a sketch is given.
 
     Args:
         model: inside its ``held`` context.
@@ -70,12 +90,13 @@ def tangent_gram(
         square: whether the N x N part is wanted.
         memory_mb: bound on everything that grows with N, in MiB.
         int8: whether gradients are rounded to eight bits before they are multiplied; products of layers and diagonals stay exact.
+        sketch: for gradients with more columns than it is long; it holds afterwards what was sketched.
         on_progress: may raise ``JobCancelled``.
 
     Returns:
         The blocks, unnormalised.
     """
-    everything = _Sums(model, train, rows, square, by_layer=False, int8=int8)
+    everything = _Sums(model, train, rows, square, by_layer=False, int8=int8, sketch=sketch)
     everything.fill(train, rows, heads, memory_mb, on_progress)
     return finished(everything.totals[""], model.coverage)
 
@@ -104,10 +125,31 @@ def layer_grams(
     Returns:
         Layer name -> Gram, in the order of the parameters.
     """
-    parts = _Sums(model, train, rows, square, by_layer=True, int8=False)
+    parts = _Sums(model, train, rows, square, by_layer=True)
     parts.fill(train, rows, heads, memory_mb, on_progress)
     layers = dict.fromkeys(layer_of(name) for name in model.sizes)
     return {layer: finished(parts.totals[layer], model.coverage) for layer in layers if layer in parts.totals}
+
+
+def class_grams(model: Differentiable, x: torch.Tensor, z: torch.Tensor | None = None, **options: Any) -> Gram:
+    """The full empirical NTK: Gram of every logit's gradient at every point.
+
+    A point is taken C times, each time with another logit as its only head, so that every way to compute a kernel serves
+    here, too.
+
+    Args:
+        model: inside its ``held`` context.
+        x: ``[N, ...]``.
+        z: ``[M, ...]`` or None.
+        **options: ``square``, ``memory_mb``, ``on_progress``, see :func:`tangent_gram`.
+
+    Returns:
+        Blocks ``[N C, N C]`` and ``[M C, N C]``; row n C + c is logit c of point n.
+    """
+    c = model.n_logits
+    points = [part.repeat_interleave(c, dim=0) for part in (x, z) if part is not None]
+    heads = unit_heads(model).repeat(len(x) + (0 if z is None else len(z)), 1)[:, None, :]
+    return tangent_gram(model, points[0], points[1] if z is not None else None, heads=heads, **options)
 
 
 def feature_sum(
@@ -174,9 +216,17 @@ class _Sums:
     """The sums of one computation: one for all layers, or one for each."""
 
     def __init__(
-        self, model: Differentiable, train: torch.Tensor, rows: torch.Tensor | None, square: bool, *, by_layer: bool, int8: bool
+        self,
+        model: Differentiable,
+        train: torch.Tensor,
+        rows: torch.Tensor | None,
+        square: bool,
+        *,
+        by_layer: bool,
+        int8: bool = False,
+        sketch: Sketch | None = None,
     ) -> None:
-        self._model, self._by_layer = model, by_layer
+        self._model, self._by_layer, self._sketch = model, by_layer, sketch
         self._new = partial(
             GramSum, len(train), 0 if rows is None else len(rows), square, dtype=model.dtype, device=model.device, int8=int8
         )
@@ -225,6 +275,8 @@ class _Sums:
             return 0.0
         with exact_attention():
             terms = structured.choose(x, heads, self._model.sizes, self._model.dtype.itemsize, memory_bytes)
+            if self._sketch is not None:
+                terms = sketched(structured, terms, self._sketch, x, heads, memory_bytes)
             for done in add_structured(structured, terms, x, heads, self._of, memory_bytes=memory_bytes):
                 on_progress("kernel", share * done)
         return share

@@ -61,8 +61,8 @@ class GramSum:
         self.rows = torch.zeros(self.n_rows, self.n_train, dtype=self.dtype, device=self.device)
         self.diagonal = torch.zeros(self.n_train + self.n_rows, dtype=torch.float64, device=self.device)
 
-    def add(self, features: torch.Tensor) -> None:
-        """Add one block ``[N + M, width]``, the N training points first."""
+    def add(self, features: torch.Tensor, diagonal: torch.Tensor | None = None) -> None:
+        """Add one block ``[N + M, width]``, the N training points first; ``diagonal`` where the true norms are known better."""
         for start in range(0, features.shape[1], _DEPTH):
             block = features[:, start : start + _DEPTH]
             if self.int8:
@@ -71,7 +71,7 @@ class GramSum:
             block = block.contiguous()
             for tile, i, j in self.tiles():
                 tile.add_(dot_rows(block[i], block[j]))
-        self.diagonal += squared_norms(features)
+        self.diagonal += squared_norms(features) if diagonal is None else diagonal
 
     def add_products(self, factors: Sequence[Factor]) -> None:
         """Add the products of several layers, a tile of K at a time."""

@@ -44,6 +44,9 @@ class HeadCompressor:
             strongest, place = energy.max(dim=1)
             sample, position = place // t, place % t
             seen = right[sample, :, unknown.nonzero().ravel(), position]
+            seen = (
+                seen * seen.gather(1, seen.abs().argmax(1, keepdim=True)).sign()
+            )  # the same direction whichever sample shows it
             d[unknown] = torch.where(strongest[:, None] > 0, seen / strongest[:, None].clamp_min(1e-38), 0.0)
         one = torch.einsum("qh,nhqt->nqt", d, right)
         missed = torch.linalg.vector_norm(right - one[:, None] * d.T[None, :, :, None])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ntkviz.errors import NtkvizError, SelfCheckFailed
-from ntkviz.gradients.differentiable import Differentiable, held
+from ntkviz.gradients.differentiable import Differentiable, ParameterPath, held
 from ntkviz.gradients.engine import tangent_gram, unit_heads
 from ntkviz.gradients.reference import jacobian_reference, relative_error
 
@@ -21,10 +21,11 @@ class SelfCheck:
         tolerance: what was allowed.
         n_points: samples compared.
         dtype: of the reference ("float64", or the model's own type when it cannot run in float64).
-        path: how gradients are computed ("vmap" or "loop").
+        path: how gradients are computed ("structured", "vmap", "loop", or two of them).
         n_parameters: P.
         unused: parameters that no logit depends on for these samples.
         passed: always True in a check that is returned; a failure raises.
+        parameters: how each parameter's part of the kernel is computed, one row a tensor.
     """
 
     max_relative_error: float
@@ -35,6 +36,7 @@ class SelfCheck:
     n_parameters: int
     unused: tuple[str, ...]
     passed: bool
+    parameters: tuple[ParameterPath, ...] = ()
 
 
 def self_check(model: nn.Module, x: torch.Tensor | np.ndarray, *, n: int = 3, tolerance: float = 1e-4) -> SelfCheck:
@@ -69,7 +71,9 @@ def self_check(model: nn.Module, x: torch.Tensor | np.ndarray, *, n: int = 3, to
             f"On {len(sample)} samples the kernel differs from the {dtype} reference by {error:.1e} of the diagonal (allowed: {tolerance:.0e}), "
             f"by the path '{coverage.path}'. Gradients of this model are too inaccurate in {differentiable.dtype}: try model.double()."
         )
-    return SelfCheck(error, tolerance, len(sample), dtype, coverage.path, coverage.n_parameters, coverage.unused, True)
+    return SelfCheck(
+        error, tolerance, len(sample), dtype, coverage.path, coverage.n_parameters, coverage.unused, True, coverage.parameters
+    )
 
 
 def _reference(model: nn.Module, x: torch.Tensor) -> tuple[str, np.ndarray]:

@@ -77,7 +77,7 @@ class Structured:
             len(x),
             n_heads,
             squared_norm(heads),
-            itemsize,
+            heads.element_size(),
             memory_bytes,
             lambda i: i in may and i not in self.incompressible,
         ).terms()

@@ -102,9 +102,9 @@ class ProductTerm(Term):
         roles = {role for _, role in self.uses}
         inputs = self.site.columns(factors.left[i])[:, 0]
         parts = ([inputs] if "weight" in roles else []) + ([torch.ones_like(inputs[:, :1])] if "bias" in roles else [])
-        self._left = _store(self, "_left", rows, n_points, torch.cat(parts, dim=1))
+        self._left = store(self, "_left", rows, n_points, torch.cat(parts, dim=1))
         if self.constant is None:
-            self._right = _store(self, "_right", rows, n_points, factors.compressed[i].flatten(1))
+            self._right = store(self, "_right", rows, n_points, factors.compressed[i].flatten(1))
 
     def factor(self) -> Factor:
         """Both small matrices."""
@@ -137,8 +137,8 @@ class PositionsTerm(Term):
         """Keep inputs and output gradients of all positions."""
         i = self.uses[0][0]
         right = factors.compressed[i]  # [n, H, q, T]
-        self._left = _store(self, "_left", rows, n_points, self.site.columns(factors.left[i]))
-        self._right = _store(self, "_right", rows, n_points, right.flatten(1, 2).transpose(1, 2))
+        self._left = store(self, "_left", rows, n_points, self.site.columns(factors.left[i]))
+        self._right = store(self, "_right", rows, n_points, right.flatten(1, 2).transpose(1, 2))
 
     def add_to(self, total: GramSum) -> Iterator[float]:
         """See the base class.
@@ -158,8 +158,9 @@ class ColumnsTerm(Term):
 
     Attributes:
         sites_by_index: the sites of its uses.
-        span: which entries of the flattened parameter.
         size: entries of the whole parameter.
+        span: which entries of the flattened parameter.
+        n_heads: heads, as far as they are known before the data.
     """
 
     layer: str
@@ -168,13 +169,19 @@ class ColumnsTerm(Term):
     sites_by_index: dict[int, Site]
     size: int
     span: slice
+    n_heads: int
     bytes_a_point: int
     path: str = "gradients"
     _columns: torch.Tensor = field(init=False)
 
+    @property
+    def columns(self) -> int:
+        """Columns of the whole parameter, over all heads."""
+        return self.n_heads * self.size
+
     def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
         """Form and keep the gradients."""
-        self._columns = _store(self, "_columns", rows, n_points, self.gradient(factors).flatten(1))
+        self._columns = store(self, "_columns", rows, n_points, self.gradient(factors).flatten(1))
 
     def gradient(self, factors: Factors) -> torch.Tensor:
         """``[n, H, entries]`` of a batch."""
@@ -184,14 +191,19 @@ class ColumnsTerm(Term):
         parts = [self.sites_by_index[i].gradient(role, factors.left[i], factors.right[i]) for i, role in self.uses]
         return sum(parts[1:], parts[0])[:, :, self.span]
 
+    def take(self) -> torch.Tensor:
+        """What was held, ``[N, H entries]``, given up."""
+        columns = self._columns
+        del self._columns
+        return columns
+
     def add_to(self, total: GramSum) -> Iterator[float]:
         """See the base class.
 
         Yields:
             The fraction done.
         """
-        total.add(self._columns)
-        del self._columns
+        total.add(self.take())
         yield 1.0
 
 
@@ -203,6 +215,7 @@ class FactoredColumnsTerm(Term):
         site: where the weight is used.
         size: entries of the weight.
         width: columns of one output row of the weight.
+        n_heads: heads, as far as they are known before the data.
     """
 
     layer: str
@@ -211,16 +224,22 @@ class FactoredColumnsTerm(Term):
     site: MatmulSite | ConvSite
     size: int
     width: int
+    n_heads: int
     bytes_a_point: int
     path: str = "gradients"
     _left: torch.Tensor = field(init=False)
     _right: torch.Tensor = field(init=False)
 
+    @property
+    def columns(self) -> int:
+        """Columns of the whole parameter, over all heads."""
+        return self.n_heads * self.size
+
     def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
         """Keep the factors."""
         i = self.uses[0][0]
-        self._left = _store(self, "_left", rows, n_points, factors.left[i])
-        self._right = _store(self, "_right", rows, n_points, factors.compressed[i])
+        self._left = store(self, "_left", rows, n_points, factors.left[i])
+        self._right = store(self, "_right", rows, n_points, factors.compressed[i])
 
     def add_to(self, total: GramSum) -> Iterator[float]:
         """See the base class.
@@ -272,8 +291,8 @@ class TokensTerm(Term):
     def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
         """Keep ids and output gradients."""
         i = self.uses[0][0]
-        self._left = _store(self, "_left", rows, n_points, factors.left[i])
-        self._right = _store(self, "_right", rows, n_points, factors.right[i][:, :, self.span])
+        self._left = store(self, "_left", rows, n_points, factors.left[i])
+        self._right = store(self, "_right", rows, n_points, factors.right[i][:, :, self.span])
 
     def add_to(self, total: GramSum) -> Iterator[float]:
         """See :func:`ntkviz.gradients.tokens.add_tokens`.
@@ -284,6 +303,12 @@ class TokensTerm(Term):
         add_tokens(total, self._left, self._right, self.n_rows)
         del self._left, self._right
         yield 1.0
+
+
+def whole_columns(term: ColumnsTerm | FactoredColumnsTerm) -> ColumnsTerm:
+    """A term for all gradients of the same parameter."""
+    sites: dict[int, Site] = term.sites_by_index if isinstance(term, ColumnsTerm) else {term.uses[0][0]: term.site}
+    return ColumnsTerm(term.layer, term.uses, term.parameters, sites, term.size, slice(0, term.size), term.n_heads, 0)
 
 
 def weight_rows(site: Site, role: str, left: torch.Tensor, right: torch.Tensor, span: slice, size: int) -> torch.Tensor:
@@ -297,7 +322,7 @@ def weight_rows(site: Site, role: str, left: torch.Tensor, right: torch.Tensor, 
     return gradient if whole else gradient[:, :, span]
 
 
-def _store(term: Term, name: str, rows: slice, n_points: int, values: torch.Tensor) -> torch.Tensor:
+def store(term: Term, name: str, rows: slice, n_points: int, values: torch.Tensor) -> torch.Tensor:
     """Write a batch into the array for all points, which is made at the first batch."""
     if rows.start == 0:
         setattr(term, name, values.new_empty(n_points, *values.shape[1:]))

@@ -17,6 +17,8 @@ class KernelBlocks:
         rows_diagonal: float64 ``[M]``, each further point with itself.
         normalize: whether this is the cosine version.
         path: how gradients were computed ("vmap", "loop"), or "features".
+        predicted_error: of a sketch, relative to the exact cosine kernel in the Frobenius norm, off the diagonal; 0 if exact.
+        measured_error: the same on a few points whose exact kernel was computed.
         notes: what a person should know (unused parameters, points without gradient, ...).
     """
 
@@ -27,6 +29,8 @@ class KernelBlocks:
     rows_diagonal: np.ndarray
     normalize: bool = False
     path: str = "features"
+    predicted_error: float = 0.0
+    measured_error: float = 0.0
     notes: tuple[str, ...] = ()
 
     def normalised(self) -> "KernelBlocks":

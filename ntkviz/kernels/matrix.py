@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from ntkviz.errors import UnsupportedModel
+from ntkviz.gradients.activations import readout_weight
 from ntkviz.gradients.differentiable import held
 from ntkviz.gradients.engine import Gram
-from ntkviz.kernels import conjugate, embedding, entk, inputs, lpntk, pntk, projected, trntk
+from ntkviz.kernels import conjugate, degeneracy, embedding, entk, inputs, lpntk, pntk, projected, sketched, trntk
 from ntkviz.kernels.blocks import KernelBlocks
 from ntkviz.kernels.registry import kernels
 from ntkviz.kernels.request import KernelRequest
@@ -22,6 +23,8 @@ Array = np.ndarray | torch.Tensor
 _GRAMS: dict[str, Callable[..., Gram]] = {
     "trntk": trntk.gram,
     "pntk": pntk.gram,
+    "hybrid_trntk": sketched.hybrid_gram,
+    "class_sketch_trntk": sketched.class_sketch_gram,
     "proj_trntk": projected.trace_gram,
     "proj_pntk": projected.pseudo_gram,
     "ck": conjugate.gram,
@@ -30,6 +33,8 @@ _GRAMS: dict[str, Callable[..., Gram]] = {
     "lpntk": lpntk.gram,
     "inputs": inputs.gram,
 }
+#: Kernels of the sum of the logits.
+_PSEUDO = ("pntk", "proj_pntk")
 _LAYERS: dict[str, Callable[..., dict[str, Gram]]] = {"trntk": trntk.layers, "pntk": pntk.layers, "em": embedding.layer_parts}
 
 
@@ -217,7 +222,9 @@ def _blocks(request: KernelRequest, kind: str, options: dict[str, object]) -> Ke
         train_diagonal=gram.train_diagonal,
         rows_diagonal=gram.rows_diagonal,
         path=gram.coverage.path if gram.coverage else "features",
-        notes=_notes(gram),
+        predicted_error=gram.sketch.predicted if gram.sketch else 0.0,
+        measured_error=gram.sketch.measured if gram.sketch else 0.0,
+        notes=(*_notes(gram), *(_of_readout(request) if kind in _PSEUDO else ())),
     )
 
 
@@ -241,6 +248,11 @@ def _notes(gram: Gram) -> tuple[str, ...]:
     if gram.coverage is None:
         return ()
     notes = []
+    if gram.sketch:
+        notes.append(
+            f"A random sketch: similarities are off by {gram.sketch.predicted:.1%} by its variance, and by {gram.sketch.measured:.1%} "
+            f"on {gram.sketch.n_checked} points whose exact kernel was computed (relative, root mean square)."
+        )
     if gram.coverage.reason:
         notes.append(f"Gradients were computed one sample at a time, because {gram.coverage.reason}.")
     if gram.coverage.unused:
@@ -248,6 +260,13 @@ def _notes(gram: Gram) -> tuple[str, ...]:
             f"No logit depends on {len(gram.coverage.unused)} parameters for the samples tried: {', '.join(gram.coverage.unused[:5])}."
         )
     return tuple(notes)
+
+
+def _of_readout(request: KernelRequest) -> tuple[str, ...]:
+    """What the readout's rows do to a pseudo NTK; nothing where no linear layer puts out the logits, or there is one logit."""
+    weight = readout_weight(request.model, request.train[:2])
+    share = None if weight is None else degeneracy.row_sum_share(weight.cpu().numpy())
+    return () if share is None else (degeneracy.sentence(share),)
 
 
 def _check_options(function: Callable[..., object], kind: str, options: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from ntkviz.errors import BatchDependentModel, NonDeterministicModel, UnsupportedModel
 from ntkviz.models.accuracy import accuracy_rows
 from ntkviz.models.causes import last, leak, listed, matching_line
+from ntkviz.models.opaque import noting_warnings, reentrant, scripted, sparse
 from ntkviz.models.outputs import as_inputs, as_logits, frozen_eval
 from ntkviz.models.report import ProbeReport, ProbeRow
 from ntkviz.models.untouched import untouched
@@ -184,6 +185,8 @@ def _look(model: nn.Module, x: torch.Tensor) -> _Look:
         raise UnsupportedModel(
             "The model has lazy layers that have seen no input yet. Run it once, model(x[:2]), before bringing it."
         )
+    if fault := scripted(model):
+        raise UnsupportedModel(fault)
     if len(x) == 1 and x.ndim > 1:  # companions for a lone sample, made of its own numbers
         x = torch.cat([x, x.roll(1, dims=-1), x.flip(-1)])
     return _Look(model, x, _forward(model, x))
@@ -322,8 +325,10 @@ def _coverage(look: _Look) -> tuple[ProbeRow, tuple[str, ...]]:
         frozen = [name for name, parameter in named.items() if not parameter.requires_grad]
         for parameter in named.values():
             parameter.requires_grad_(True)
-        with torch.enable_grad():
+        with torch.enable_grad(), noting_warnings() as told:
             logits = as_logits(look.model(look.x), len(look.x))
+            if checkpoint := reentrant(logits, told):
+                return fault(checkpoint)
             if not logits.requires_grad:
                 return fault(
                     "The logits have no gradient: forward() runs under torch.no_grad(), or detaches or rounds its result. Remove that."
@@ -335,6 +340,8 @@ def _coverage(look: _Look) -> tuple[ProbeRow, tuple[str, ...]]:
         reason = (str(error).strip().splitlines() or ["no further reason"])[0][:200]
         return fault(f"The model cannot be differentiated: {type(error).__name__}: {reason}.")
     by_name = dict(zip(named, gradients, strict=True))
+    if scattered := sparse(by_name):
+        return fault(scattered)
     broken = [name for name, gradient in by_name.items() if gradient is not None and not torch.isfinite(gradient).all()]
     if broken:
         return fault(f"Gradients with respect to {listed(broken)} are NaN or infinite, and a kernel of them would be, too.")

@@ -31,7 +31,8 @@ class KernelRun:
         y_test: ``[M]`` int64.
         logits_train: ``[N, C]`` float32, the network's own.
         logits_test: ``[M, C]`` float32.
-        self_check: how three points compare with the float64 reference.
+        self_check: how three points compare with the float64 reference, and how each parameter's gradient is computed; see
+            :class:`ntkviz.gradients.selfcheck.SelfCheck`.
         seconds: stage -> seconds.
         peak_mb: largest memory of the process meanwhile, MB.
     """
@@ -74,7 +75,7 @@ class Study:
         fidelity: how well it stands for the network.
         seconds: stage -> seconds, of the run that made each part.
         peak_mb: largest memory of the process meanwhile, MB.
-        self_check: how three points compare with the float64 reference.
+        self_check: see :class:`KernelRun`.
         notes: what was not as asked, and what was repaired.
         created: when it was saved, ISO 8601; empty when it was not.
     """
@@ -123,7 +124,7 @@ class Study:
             "fidelity": figures(self.fidelity),
             "seconds": self.seconds,
             "peak_mb": self.peak_mb,
-            "self_check": self.self_check,
+            "self_check": compact_check(self.self_check),
             "subject": self.name,
             "data_kind": self.kind,
             "n_classes": len(self.class_names),
@@ -133,6 +134,16 @@ class Study:
             "notes": self.notes,
         }
         return {key: plain(value) for key, value in fields.items()}
+
+
+def compact_check(check: Mapping) -> dict:
+    """A self-check without its row a parameter: instead ``coverage``, path -> share of the P parameters computed that way."""
+    rows = check.get("parameters") or []
+    total = sum(row["size"] for row in rows)
+    shares: dict[str, float] = {}
+    for row in rows:
+        shares[row["path"]] = shares.get(row["path"], 0.0) + row["size"] / total
+    return {key: value for key, value in check.items() if key != "parameters"} | ({"coverage": shares} if rows else {})
 
 
 def figures(result: object) -> dict:

@@ -195,11 +195,26 @@ def test_the_embedding_kernel_refuses_modules_that_run_for_some_samples_only():
             kernel_matrix(case.model(), order, kind="em")
 
 
-@pytest.mark.xfail(raises=RuntimeError, strict=True, reason="torch.cat of rows of unequal widths in gradients/activations")
 @pytest.mark.parametrize("case", [c for c in CASES if c.ragged], ids=lambda c: c.name)
 def test_the_embedding_kernel_refuses_modules_that_put_out_more_for_some_samples(case: Case):
-    with pytest.raises(UnsupportedModel):
+    with pytest.raises(UnsupportedModel, match="more numbers for some samples|some samples and not"):
         kernel_matrix(case.model(), case.inputs(N), kind="em")
+
+
+@pytest.mark.parametrize("odd_one", [4, 70])
+def test_a_sample_with_more_activations_is_found_wherever_it_is(odd_one: int):
+    class Doubling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.out = nn.Tanh(), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return torch.stack([self.out(self.net(row.repeat(2 if row[0] > 0 else 1))[:6]) for row in x])
+
+    x = -torch.rand(80, 6) - 0.1
+    x[odd_one] *= -1
+    with pytest.raises(UnsupportedModel, match="'net' puts out more"):
+        kernel_matrix(Doubling(), x, kind="em")
 
 
 def test_token_ids_are_counted_not_multiplied():
@@ -296,11 +311,7 @@ def test_a_point_without_direction_has_similarity_zero_and_is_noted():
         (BatchMean(), BatchDependentModel),
         (nn.BatchNorm1d(6, track_running_stats=False), BatchDependentModel),
         (ReentrantCheckpoint(), UnsupportedModel),
-        pytest.param(
-            ReentrantCheckpoint(first=False),
-            UnsupportedModel,
-            marks=pytest.mark.xfail(strict=True, reason="autograd.grad leaves the block's parameters out without a word"),
-        ),
+        (ReentrantCheckpoint(first=False), UnsupportedModel),
         (Overwritten(), UnsupportedModel),
     ],
 )
@@ -308,6 +319,48 @@ def test_a_point_without_direction_has_similarity_zero_and_is_noted():
 def test_what_is_no_function_of_one_sample_or_has_no_gradient_is_refused(model, error, kind):
     with pytest.raises(error):
         kernel_matrix(model, torch.randn(8, 6), kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: ReentrantCheckpoint(), "use_reentrant=False"),
+        (lambda: ReentrantCheckpoint(first=False), "use_reentrant=False"),
+        (lambda: torch.jit.trace(case_named("mlp").model(), torch.randn(2, 6)), "The model is TorchScript"),
+        (lambda: nn.Sequential(nn.Linear(6, 6), torch.jit.script(case_named("mlp").model())), "'1' is TorchScript"),
+    ],
+    ids=["checkpoint inside", "checkpoint on the inputs", "traced", "scripted part"],
+)
+@pytest.mark.parametrize("kind", ["trntk", "em"])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_gradients_cannot_be_followed_through_is_refused_with_a_way_out(model, message, kind):
+    with pytest.raises(UnsupportedModel, match=message):
+        kernel_matrix(model(), torch.randn(8, 6), kind=kind)
+
+
+@pytest.mark.parametrize("table", [nn.Embedding, nn.EmbeddingBag])
+def test_sparse_gradients_are_refused_and_switching_them_off_mends_it(table):
+    model = nn.Sequential(table(9, 4, sparse=True), nn.Flatten(), nn.LazyLinear(3))
+    ids = case_named("embedding").inputs(N)
+    model(ids)
+    with pytest.raises(UnsupportedModel, match=r"0\.weight are sparse.*sparse=False"):
+        kernel_matrix(model, ids)
+    model[0].sparse = False
+    truth = gram_reference(model, ids)
+    assert relative_error(kernel_matrix(model, ids, normalize=False), truth, np.diag(truth), np.diag(truth)) < WORST
+
+
+def test_the_readout_may_be_called_by_keyword():
+    class ByKeyword(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.out(input=x)
+
+    x = torch.randn(N, 6)
+    np.testing.assert_allclose(kernel_matrix(ByKeyword(), x, kind="ck", normalize=False), x @ x.T, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

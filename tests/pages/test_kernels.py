@@ -1,14 +1,18 @@
 """The page Kernels: kernels of the same points side by side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ntkviz.kernels import diagnostics
 from ntkviz.kernels.registry import kernels
+from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.store import Store
-from ntkviz.ui import quick
+from ntkviz.ui import coverage_view, quick
 from tests.pages.charts import alt, chart, numbers, table
 from tests.pages.conftest import texts
+from tests.pages.made import SPECS
 
 
 @pytest.fixture
@@ -98,3 +102,39 @@ def test_every_chart_says_what_it_shows_in_figures(made, open_page, kind):
     app = open_page("kernels", study=made.keys[kind])
     for key in ("kernel_panels", "eigenvalues_first_100", "effective_rank", "alignment", "class_similarity", "cost"):
         assert any(letter.isdigit() for letter in alt(app, key)), key
+
+
+def test_how_each_parameter_is_computed_is_said_and_tabled(made, open_page):
+    app = open_page("kernels", study=made.keys["digits"])
+    rows = table(app, "parameter", "entries", "path", "why")
+    total = sum(p["size"] for p in Store(made.home).load_study(made.keys["digits"]).self_check["parameters"])
+    assert rows["entries"].sum() == total
+    assert set(rows["path"]) == {"structured"}
+    sentence = f"{total:,} of {total:,} parameters are computed from the factors of their layers; none goes another way."
+    assert sentence in texts(app)
+
+
+def test_other_ways_are_counted():
+    rows = [{"size": 1000, "path": "structured"}, {"size": 20, "path": "vmap"}, {"size": 3, "path": "unused"}]
+    sentence = coverage_view.covered_sentence(rows)
+    assert sentence.startswith("1,000 of 1,023 parameters are computed from the factors of their layers; 20 from gradients")
+    assert sentence.endswith("3 not at all, because no logit depends on them.")
+
+
+def test_a_study_from_before_parameters_were_counted_still_opens(made, open_page):
+    store = Store(made.home)
+    run = store.load_kernel(store.load_study(made.keys["digits"]).kernel_key)
+    old = {name: value for name, value in run.self_check.items() if name != "parameters"}
+    store.discard(made.home / "kernels" / run.key)
+    store.save_kernel(replace(run, self_check=old))
+    app = open_page("kernels", study=made.keys["digits"])
+    assert not app.exception
+    assert "made before parameters were counted" in texts(app)
+    assert len(chart(app, "kernel_panels")["data"]) >= 1
+
+
+def test_a_pseudo_kernel_says_whether_its_readout_cancels(made, open_page):
+    key = run_study(replace(SPECS["digits"], kernel="pntk"), store=Store(made.home)).key
+    (note,) = Store(made.home).load_kernel(Store(made.home).load_study(key).kernel_key).blocks.notes
+    app = open_page("kernels", study=key)
+    assert f"Pseudo NTK. {note}" in texts(app).replace("\\", "").replace("*", "")

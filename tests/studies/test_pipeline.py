@@ -11,7 +11,8 @@ import pytest
 from ntkviz.errors import JobCancelled, SelfCheckFailed, StoreCorrupted
 from ntkviz.studies.pipeline import STAGES, run_study
 from ntkviz.studies.spec import InvalidStudy, StudySpec
-from ntkviz.studies.study import Study
+from ntkviz.studies.store import Store
+from ntkviz.studies.study import Study, compact_check
 from ntkviz.studies.subjects import subject_data
 
 ARRAYS = (
@@ -136,6 +137,22 @@ def test_what_was_asked_too_much_is_noted_each_time(spec, store):
     for _ in range(2):
         assert any("5,000 training points" in note for note in run_study(spec(n_train=5000), store=store).notes)
     assert not any("asked" in note for note in run_study(spec(n_train=None), store=store).notes)
+
+
+def test_how_each_parameter_is_computed_is_kept_and_summed_up(spec, store):
+    study = run_study(spec(), store=store)
+    rows = Store(store.home).load_study(study.key).self_check["parameters"]
+    assert sum(row["size"] for row in rows) == study.self_check["n_parameters"]
+    assert {"name", "size", "path", "reason"} == set(rows[0])
+    summed = study.summary()["self_check"]
+    assert summed["coverage"] == {"structured": pytest.approx(1)}
+    assert "parameters" not in summed
+    assert summed["max_relative_error"] == study.self_check["max_relative_error"]
+
+
+def test_a_self_check_from_before_rows_is_passed_on():
+    old = {"max_relative_error": 1e-7, "path": "vmap"}
+    assert compact_check(old) == old
 
 
 def test_the_summary_is_strict_json(spec, home):
