@@ -106,6 +106,12 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--raw", action="store_true", help="fit on the kernel as it is, not on its cosine")
     run.add_argument("--kernel-option", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     run.add_argument("--surrogate-option", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    run.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="for the kernel trntk: exact if it fits, otherwise the best sketch that does",
+    )
     run.add_argument("--no-store", action="store_true", help="keep nothing")
     run.add_argument("--json", action="store_true", help="print one JSON object (a list for several combinations)")
     run.add_argument("--job", help=argparse.SUPPRESS)  # for the process that a page starts
@@ -236,10 +242,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _specs(options: argparse.Namespace, subject: dict[str, str]) -> list:
-    """One spec a combination of kernel and surrogate."""
-    from ntkviz.studies.spec import StudySpec
+    """One spec a combination of kernel and surrogate.
+
+    Raises:
+        InvalidStudy: when there is a time budget and no kernel to which it applies.
+    """
+    from ntkviz.studies.spec import InvalidStudy, StudySpec
 
     kinds = list(product(options.kernel or ["trntk"], options.surrogate or ["kglm"]))
+    if options.budget is not None and "trntk" not in {kernel for kernel, _ in kinds}:
+        raise InvalidStudy("--budget chooses between the kernel trntk and its sketches; ask for --kernel trntk.")
     return [
         StudySpec(
             **subject,
@@ -251,6 +263,7 @@ def _specs(options: argparse.Namespace, subject: dict[str, str]) -> list:
             seed=options.seed,
             kernel_options=_choices(options.kernel_option),
             surrogate_options=_choices(options.surrogate_option),
+            budget_seconds=options.budget if kernel == "trntk" else None,
         )
         for kernel, surrogate in kinds
     ]

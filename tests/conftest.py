@@ -1,6 +1,7 @@
 """What all tests share: one thread a worker (two workers share two cores), hypothesis profiles, a store of their own."""
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -13,6 +14,18 @@ torch.set_num_threads(1)
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("nightly", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _measured_here() -> Iterator[None]:
+    """Quotes are measured in this process, and briefly: a process of its own for each home would take seconds."""
+    from ntkviz.kernels import calibrate
+    from ntkviz.studies import costs, measuring
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "ask_child", measuring.answer)
+        patch.setattr(calibrate, "PATIENCE", 0.01)
+        yield
 
 
 @pytest.fixture(autouse=True)

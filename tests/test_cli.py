@@ -48,6 +48,8 @@ def test_the_json_contract_holds_in_a_process_of_its_own(home):
     assert {"load", "probe", "logits", "self-check", "kernel", "surrogate", "fidelity", "save"} == set(found["seconds"])
     assert found["peak_mb"] > 0
     assert found["self_check"]["passed"] is True
+    assert found["self_check"]["coverage"] == {"structured": 1.0}
+    assert "parameters" not in found["self_check"]
     assert done.stderr == ""
 
 

@@ -1,46 +1,61 @@
-"""Matrix products of rows, by the fastest exact route that this machine has.
+"""Matrix products by the fastest exact route that this machine has.
 
-float32 goes to oneDNN where torch was built with it: on processors without a tuned MKL it is up to twice as fast as
-``torch.mm``, with the same float32 arithmetic (no bfloat16, whatever ``set_float32_matmul_precision`` says). The choice depends
-on the build alone and never on a timing, so the same tile has the same bits in every process with the same number of threads.
+torch multiplies float32 matrices through MKL, which is half as fast as oneDNN on processors that are not Intel's. The setting that
+sends them to oneDNN also allows bfloat16 where the processor has units for it. So it is used only on machines on which it is
+seen to give float32 results. The choice depends on the machine and never on a timing: the same tile has the same bits in
+every process with the same number of threads.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 
+_NORM_ROWS, _NORM_COLUMNS = 64, 8192
 
-def dot_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """All inner products of rows.
 
-    Args:
-        a: ``[n, k]``.
-        b: ``[m, k]``.
-
-    Returns:
-        ``a @ b.T``, ``[n, m]``.
-    """
-    if a.dtype == torch.float32 and a.device.type == "cpu" and has_onednn():
-        return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-    return a @ b.T
+@contextmanager
+def fast_float32() -> Iterator[None]:
+    """float32 products through oneDNN, where that is exact; the process's setting is restored afterwards."""
+    if not onednn_is_exact():
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @cache
-def has_onednn() -> bool:
-    """Whether oneDNN's strict float32 product is there and right; it is a private operator, so it is tried and not assumed."""
-    a = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+def onednn_is_exact() -> bool:
+    """Whether products under the setting "medium" have float32's digits here: tried for one matrix and for a batch."""
+    a = torch.linspace(-1.0, 1.0, 2 * 64 * 512).sin().reshape(2, 64, 512)
+    truth = a.double() @ a.double().transpose(1, 2)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
     try:
-        return bool(torch.equal(torch.ops.mkldnn._linear_pointwise(a, a, None, "none", [], ""), a @ a.T))
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return False
+        off = max(float((a @ a.transpose(1, 2) - truth).abs().max()), float((a[0] @ a[0].T - truth[0]).abs().max()))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return off < 1e-6 * float(truth.abs().max()) * 16
 
 
-def squared_norms(a: torch.Tensor, block: int = 8192) -> torch.Tensor:
-    """Squared norms of rows ``[n, k]``, added up in float64 over blocks of columns: ``[n]``."""
+def dot_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """All inner products of rows of ``[n, k]`` and ``[m, k]``: ``[n, m]``."""
+    with fast_float32():
+        return a @ b.T
+
+
+def squared_norms(a: torch.Tensor) -> torch.Tensor:
+    """Squared norms of rows ``[n, k]``, added up in float64 over blocks that fit in cache: ``[n]``."""
     total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
-    for start in range(0, a.shape[1], block):
-        part = a[:, start : start + block]
-        total += torch.linalg.vecdot(part, part).double()
+    for i in range(0, len(a), _NORM_ROWS):
+        for k in range(0, a.shape[1], _NORM_COLUMNS):
+            part = a[i : i + _NORM_ROWS, k : k + _NORM_COLUMNS]
+            total[i : i + _NORM_ROWS] += torch.linalg.vecdot(part, part).double()
     return total
 
 

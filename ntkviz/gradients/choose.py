@@ -109,7 +109,11 @@ class Choice:
                 q, t = self.plan.right_shapes[i]
                 width = size // q
                 factors = self.itemsize * (math.prod(self.plan.left_shapes[i]) + heads * q * t)
-                if factors < columns and factors * self.n_points <= self.memory_bytes and not getattr(site, "turned", False):
+                if (
+                    factors < columns
+                    and factors * self.n_points <= self.memory_bytes
+                    and (site.is_product or isinstance(site, ConvSite))
+                ):
                     return [FactoredColumnsTerm(layer, uses, (name,), site, size, width, heads, factors)]
         fit = max(1, int(self.memory_bytes / (self.itemsize * heads * self.n_points)))
         step = size if fit >= size else max(width, fit // width * width) if fit >= width else fit

@@ -15,6 +15,7 @@ from torch import nn
 from torch.func import grad, vmap
 
 from ntkviz.errors import UnsupportedModel
+from ntkviz.gradients.arithmetic import fast_float32
 from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.inputs import as_input, require_real_parameters
 from ntkviz.gradients.plan import Plan, make_plan
@@ -83,6 +84,8 @@ class Differentiable:
             UnsupportedModel: when there is no correct path, with the reason.
         """
         require_real_parameters(model)
+        for p in model.parameters():
+            p.requires_grad_(p.is_floating_point())  # a checkpoint runs again with them, and must keep what it kept at first
         self._model = model
         self._parameters = {k: p.detach() for k, p in model.named_parameters() if p.is_floating_point()}
         self.sizes = {k: p.numel() for k, p in self._parameters.items()}
@@ -147,7 +150,8 @@ class Differentiable:
             name -> ``[n, size]``, detached.
         """
         route = self._by_vmap if self.route[0] == "vmap" else self._by_loop
-        return {name: g.detach().reshape(len(x), -1) for name, g in route(x, names, v).items()}
+        with fast_float32():
+            return {name: g.detach().reshape(len(x), -1) for name, g in route(x, names, v).items()}
 
     def chunk_size(self, width: int, limit_bytes: int) -> int:
         """How many samples may go through one call when ``width`` gradient columns are wanted of each."""

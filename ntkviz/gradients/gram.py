@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ntkviz.gradients.arithmetic import dot_rows, int8_dot, quantise, squared_norms
+from ntkviz.gradients.arithmetic import dot_rows, fast_float32, int8_dot, quantise, squared_norms
 
-#: Rows and columns of a tile: the tile of K and what is multiplied for it stay in cache.
+#: Rows and columns of a tile, at most: the tile of K and what is multiplied for it stay in cache.
 _TILE_ROWS, _TILE_COLUMNS = 512, 1024
+#: Bands of rows that a small matrix is cut into, so that little is computed below its diagonal.
+_BANDS = 8
 #: Columns of features multiplied at a time: the sum over blocks is more accurate, and an int8 scale holds for one block.
 _DEPTH = 8192
 
@@ -68,7 +70,6 @@ class GramSum:
             if self.int8:
                 self._add_int8(block)
                 continue
-            block = block.contiguous()
             for tile, i, j in self.tiles():
                 tile.add_(dot_rows(block[i], block[j]))
         self.diagonal += squared_norms(features) if diagonal is None else diagonal
@@ -86,6 +87,7 @@ class GramSum:
             other = squared_norms(f.right) if isinstance(f.right, torch.Tensor) else f.right
             self.diagonal += squared_norms(f.left) * other
 
+    @fast_float32()
     def add_positions(self, left: torch.Tensor, right: torch.Tensor, bias: bool, weight: bool) -> None:
         """Add sum over positions t, t' of (a_t . a'_t' [+ 1]) (b_t . b'_t').
 
@@ -118,13 +120,14 @@ class GramSum:
         if self.n_rows:
             self.rows.view(-1).index_add_(0, (j[across] - self.n_train) * self.n_train + i[across], values[across])
 
-    def tiles(self, rows: int = _TILE_ROWS, columns: int = _TILE_COLUMNS) -> Iterator[tuple[torch.Tensor, slice, slice]]:
+    def tiles(self, rows: int | None = None, columns: int = _TILE_COLUMNS) -> Iterator[tuple[torch.Tensor, slice, slice]]:
         """The tiles of K: the upper triangle of the square, then the rows.
 
         Yields:
             The tile as a view, and which points are its rows and its columns.
         """
         n, total = self.n_train, self.n_train + self.n_rows
+        rows = rows or min(_TILE_ROWS, max(128, -(-n // _BANDS)))
         if self.square:
             for a in range(0, n, rows):
                 for b in range(a, n, columns):

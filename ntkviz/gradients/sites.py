@@ -86,6 +86,11 @@ class MatmulSite(Site):
         product = torch.bmm(right.reshape(n, heads * q, t), left).reshape(n, heads, q, -1)
         return (product.transpose(2, 3) if self.turned else product).reshape(n, heads, -1)
 
+    @property
+    def is_product(self) -> bool:
+        """Whether the weight's gradient is right times columns, as they are."""
+        return not self.turned
+
 
 @dataclass(frozen=True)
 class ConvSite(Site):
@@ -143,6 +148,11 @@ class ConvSite(Site):
         right = right.reshape(n, heads, g, q // g, t).transpose(1, 2).reshape(n * g, heads * (q // g), t)
         columns = columns.reshape(n, t, g, -1).transpose(1, 2).reshape(n * g, t, -1)
         return torch.bmm(right, columns).reshape(n, g, heads, -1).transpose(1, 2).reshape(n, heads, -1)
+
+    @property
+    def is_product(self) -> bool:
+        """Whether the weight's gradient is right times columns, as they are."""
+        return self.groups == 1
 
 
 @dataclass(frozen=True)

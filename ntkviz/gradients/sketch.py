@@ -18,7 +18,7 @@ import torch
 from ntkviz.gradients.arithmetic import dot_rows, squared_norms
 from ntkviz.gradients.gram import GramSum
 from ntkviz.gradients.structured import Structured
-from ntkviz.gradients.terms import ColumnsTerm, FactoredColumnsTerm, Factors, Term, store, weight_rows, whole_columns
+from ntkviz.gradients.terms import ColumnsTerm, FactoredColumnsTerm, Factors, Term, Workspace, store, weight_rows, whole_columns
 
 #: Gradients that are formed at a time: few enough for the cache, many enough to read the basis seldom.
 _FORM_BYTES = 16 * 2**20
@@ -96,6 +96,7 @@ class SketchedTerm(Term):
     first: bool = False
     path: str = "sketch"
     bytes_a_point: int = 0
+    _signs: torch.Tensor | None = None
     _basis: torch.Tensor | None = None  # [m, H size], orthonormal rows
     _folded_basis: torch.Tensor | None = None  # [m, k]
     _coordinates: torch.Tensor | None = None  # [N, m]
@@ -136,8 +137,10 @@ class SketchedTerm(Term):
 
     def _fold(self, gradient: torch.Tensor) -> torch.Tensor:
         """The sketch ``[n, k]`` of gradients ``[n, H, size]``, which are overwritten."""
-        name, size, heads = self.parameters[0], self.term.size, gradient.shape[1]
-        folded = fold(gradient.mul_(self.sketch.signs(name, size).to(gradient)), self.sketch.length)
+        name, heads = self.parameters[0], gradient.shape[1]
+        if self._signs is None:
+            self._signs = self.sketch.signs(name, self.term.size).to(gradient)
+        folded = fold(gradient.mul_(self._signs), self.sketch.length)
         return sum(
             (folded[:, h].roll(offset, dims=1) for h, offset in enumerate(self.sketch.offsets(name, heads))),
             torch.zeros_like(folded[:, 0]),
@@ -157,7 +160,7 @@ class SketchedTerm(Term):
         made = weight_rows(site, role, factors.left[i][some], factors.compressed[i][some], slice(0, size), size)
         return made.clone() if role == "bias" else made
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """Add the coordinates, and once the whole sketch, with the exact norms on the diagonal.
 
         Yields:

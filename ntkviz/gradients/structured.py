@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch.autograd.graph import GradientEdge
 
+from ntkviz.gradients.arithmetic import fast_float32
 from ntkviz.gradients.choose import Choice, squared_norm
 from ntkviz.gradients.gram import GramSum
 from ntkviz.gradients.graph import Trace
@@ -21,8 +22,10 @@ from ntkviz.gradients.sites import ConvSite, MatmulSite, Site
 from ntkviz.gradients.terms import Factors, ProductTerm, Term, add_all
 from ntkviz.gradients.tracing import Tracer, gradients_at
 
-#: What a batch may take: activations, factors and windows of its samples.
+#: What a batch should take, so that it stays near the processor: activations, factors and windows of its samples.
 _BATCH_BYTES = 96 * 2**20
+#: What it may take before it is cut below the few samples that a convolution wants at a time.
+_MOST_BYTES, _FEW = 512 * 2**20, 16
 _LARGEST_BATCH = 512
 #: Samples on which it is tried whether heads compress.
 _TRIED = 4
@@ -53,7 +56,7 @@ class Structured:
         right = sum(math.prod(shape) for shape in self.plan.right_shapes)
         windows = max((_window(self.plan, i) for i in range(len(self.plan.sites))), default=0)
         sample = 3 * self.activation_bytes + 4 * (2 * n_heads * right + 2 * windows)
-        return max(1, min(_LARGEST_BATCH, _BATCH_BYTES // max(1, sample)))
+        return max(1, min(_FEW, _MOST_BYTES // max(1, sample)), min(_LARGEST_BATCH, _BATCH_BYTES // max(1, sample)))
 
     def choose(self, x: torch.Tensor, heads: torch.Tensor, sizes: dict[str, int], itemsize: int, memory_bytes: int) -> list[Term]:
         """The terms of all covered parameters.
@@ -65,7 +68,9 @@ class Structured:
         n_heads = heads.shape[-2] if below is None else len(below)
         may = self._compressible(heads)
         if may:
-            factors = self._factors(x[:_TRIED], heads, [i for i in everything if i in may], ())
+            factors = self._factors(
+                x[:_TRIED], heads if heads.ndim == 2 else heads[:_TRIED], [i for i in everything if i in may], ()
+            )
             for i in may:
                 try:
                     HeadCompressor()(factors.right[i])
@@ -136,6 +141,7 @@ class Structured:
             if i not in self.incompressible and i != self.plan.readout and isinstance(site, (MatmulSite, ConvSite))
         ]
 
+    @fast_float32()
     def _factors(self, x: torch.Tensor, heads: torch.Tensor, needed: list[int], terms: Sequence[Term]) -> Factors:
         """Factors of a batch at the needed sites.
 

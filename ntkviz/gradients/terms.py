@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ntkviz.gradients.arithmetic import fast_float32
 from ntkviz.gradients.gram import Factor, GramSum
 from ntkviz.gradients.sites import ConvSite, MatmulSite, Site
 from ntkviz.gradients.tokens import add_tokens
@@ -40,6 +41,19 @@ class Factors:
     left: dict[int, torch.Tensor]
     right: dict[int, torch.Tensor]
     compressed: dict[int, torch.Tensor]
+
+
+class Workspace:
+    """Memory for one block of columns, used again and again: fresh memory costs more than what is computed in it."""
+
+    def __init__(self) -> None:
+        self._memory: torch.Tensor | None = None
+
+    def take(self, n: int, width: int, like: torch.Tensor) -> torch.Tensor:
+        """An array ``[n, width]`` of whatever was in it before."""
+        if self._memory is None or self._memory.numel() < n * width:
+            self._memory = like.new_empty(n * width)
+        return self._memory[: n * width].view(n, width)
 
 
 class Term(ABC):
@@ -69,7 +83,7 @@ class Term(ABC):
         """Keep what is needed of a batch."""
 
     @abstractmethod
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """Add to the sum, and give up what was held.
 
         Yields:
@@ -110,7 +124,7 @@ class ProductTerm(Term):
         """Both small matrices."""
         return Factor(self._left, self._right if self._right is not None else float(self.constant or 0.0))
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """Alone; several layers together are faster through :meth:`factor`.
 
         Yields:
@@ -140,7 +154,7 @@ class PositionsTerm(Term):
         self._left = store(self, "_left", rows, n_points, self.site.columns(factors.left[i]))
         self._right = store(self, "_right", rows, n_points, right.flatten(1, 2).transpose(1, 2))
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """See the base class.
 
         Yields:
@@ -197,7 +211,7 @@ class ColumnsTerm(Term):
         del self._columns
         return columns
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """See the base class.
 
         Yields:
@@ -241,7 +255,7 @@ class FactoredColumnsTerm(Term):
         self._left = store(self, "_left", rows, n_points, factors.left[i])
         self._right = store(self, "_right", rows, n_points, factors.compressed[i])
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """See the base class.
 
         Yields:
@@ -249,22 +263,28 @@ class FactoredColumnsTerm(Term):
         """
         n, heads = self._right.shape[:2]
         itemsize = self._left.element_size()
-        rows = max(1, _BLOCK_BYTES // (n * heads * self.width * itemsize)) if self._sliceable() else self.size // self.width
+        rows = max(1, _BLOCK_BYTES // (n * heads * self.width * itemsize)) if self.site.is_product else self.size // self.width
         step = rows * self.width
         t, p = self._right.shape[-1], self.width
         chunk = max(1, _FORM_BYTES // (itemsize * (t * p + heads * step)))
         for start in range(0, self.size, step):
             span = slice(start, min(self.size, start + step))
-            block = self._left.new_empty(n, heads * (span.stop - span.start))
+            block = workspace.take(n, heads * (span.stop - span.start), self._left)
             for a in range(0, n, chunk):
                 some = slice(a, min(n, a + chunk))
-                block[some] = weight_rows(self.site, "weight", self._left[some], self._right[some], span, self.size).flatten(1)
+                self._form(self._left[some], self._right[some], span, block[some])
             total.add(block)
             yield span.stop / self.size
         del self._left, self._right
 
-    def _sliceable(self) -> bool:
-        return not isinstance(self.site, ConvSite) or self.site.groups == 1
+    @fast_float32()
+    def _form(self, left: torch.Tensor, right: torch.Tensor, span: slice, out: torch.Tensor) -> None:
+        """Gradients of some samples, entries ``span``, written to ``[n, H entries]``."""
+        if not self.site.is_product:
+            out.copy_(weight_rows(self.site, "weight", left, right, span, self.size).flatten(1))
+            return
+        part = right[:, :, span.start // self.width : span.stop // self.width].flatten(1, 2)
+        torch.bmm(part, self.site.columns(left), out=out.view(len(out), part.shape[1], self.width))
 
 
 @dataclass
@@ -294,7 +314,7 @@ class TokensTerm(Term):
         self._left = store(self, "_left", rows, n_points, factors.left[i])
         self._right = store(self, "_right", rows, n_points, factors.right[i][:, :, self.span])
 
-    def add_to(self, total: GramSum) -> Iterator[float]:
+    def add_to(self, total: GramSum, workspace: Workspace) -> Iterator[float]:
         """See :func:`ntkviz.gradients.tokens.add_tokens`.
 
         Yields:
@@ -311,12 +331,13 @@ def whole_columns(term: ColumnsTerm | FactoredColumnsTerm) -> ColumnsTerm:
     return ColumnsTerm(term.layer, term.uses, term.parameters, sites, term.size, slice(0, term.size), term.n_heads, 0)
 
 
+@fast_float32()
 def weight_rows(site: Site, role: str, left: torch.Tensor, right: torch.Tensor, span: slice, size: int) -> torch.Tensor:
     """Entries ``span`` of a parameter's gradient, ``[n, H, entries]``; only those are formed where the operation allows it."""
     whole = span.start == 0 and span.stop == size
-    if not whole and role == "weight" and isinstance(site, (MatmulSite, ConvSite)) and getattr(site, "groups", 1) == 1:
+    if not whole and role == "weight" and isinstance(site, (MatmulSite, ConvSite)) and site.is_product:
         width = size // right.shape[2]
-        if not getattr(site, "turned", False) and span.start % width == 0 and span.stop % width == 0:
+        if span.start % width == 0 and span.stop % width == 0:
             return site.gradient(role, left, right[:, :, span.start // width : span.stop // width])
     gradient = site.gradient(role, left, right)
     return gradient if whole else gradient[:, :, span]
@@ -345,8 +366,9 @@ def add_all(terms: Sequence[Term], totals: Callable[[str], GramSum]) -> Iterator
     for total, those in products.values():
         total.add_products([term.factor() for term in those])
     others = [term for term in terms if not isinstance(term, ProductTerm)]
+    workspace = Workspace()
     for k, term in enumerate(others):
-        for done in term.add_to(totals(term.layer)):
+        for done in term.add_to(totals(term.layer), workspace):
             yield (k + done) / len(others)
     yield 1.0
 

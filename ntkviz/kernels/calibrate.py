@@ -7,11 +7,15 @@ import numpy as np
 import torch
 
 from ntkviz.gradients.arithmetic import dot_rows, squared_norms
-from ntkviz.kernels.cost import DEPTH, TILE_COLUMNS, TILE_ROWS, Rates
+from ntkviz.kernels.cost import DEPTH, Rates
 from ntkviz.kernels.projected import rademacher_rows
 
 _DEPTHS = (8, 32, 128, 512, 2048, DEPTH)
-_SECONDS = 0.12
+_SECONDS = 0.15
+#: Timed calls without which the least of them is not believed, unless they take too long.
+_LEAST_CALLS, PATIENCE = 4, 3.0
+#: A tile between those of few and of many points.
+_ROWS, _COLUMNS = 256, 1024
 #: Positions a point of the layer that stands for all: 7 x 7, the last maps of a small convolutional network.
 _POSITIONS = 49
 
@@ -22,26 +26,26 @@ def rates() -> Rates:
     Returns:
         Best of several: what else the machine does is not its rate.
     """
-    a, b = torch.randn(TILE_ROWS, DEPTH), torch.randn(TILE_COLUMNS, DEPTH)
-    tile = torch.zeros(TILE_ROWS, TILE_COLUMNS)
+    a, b = torch.randn(_ROWS, DEPTH), torch.randn(_COLUMNS, DEPTH)
+    tile = torch.zeros(_ROWS, _COLUMNS)
     dot = []
     for depth in _DEPTHS:
         left, right = a[:, :depth].contiguous(), b[:, :depth].contiguous()
         dot.append((depth, best(lambda left=left, right=right: dot_rows(left, right)) / tile.numel()))
-    other = torch.randn(TILE_ROWS, TILE_COLUMNS)
-    rows = TILE_ROWS // _POSITIONS
+    other = torch.randn(_ROWS, _COLUMNS)
+    rows = _ROWS // _POSITIONS
     both, inputs = torch.randn(rows * _POSITIONS, 2 * rows * _POSITIONS), torch.randn(rows * _POSITIONS, 2 * rows * _POSITIONS)
 
     def sum_positions() -> torch.Tensor:
         return both.mul_(inputs).reshape(rows, _POSITIONS, 2 * rows, _POSITIONS).sum((1, 3))
 
-    wide = torch.randn(TILE_ROWS, 2 * DEPTH)
+    wide = torch.randn(_COLUMNS, 2 * DEPTH)
     return Rates(
         dot=tuple(dot),
         multiply=best(lambda: tile.addcmul_(other, other)) / tile.numel(),
         positions=best(sum_positions) / both.numel(),
-        column=best(lambda: squared_norms(wide[:, :DEPTH].contiguous())) / a.numel(),
-        sign=best(lambda: rademacher_rows(0, 0, TILE_ROWS, TILE_COLUMNS)) / np.prod((TILE_ROWS, TILE_COLUMNS)),
+        column=best(lambda: squared_norms(wide[:, :DEPTH].contiguous())) / b.numel(),
+        sign=best(lambda: rademacher_rows(0, 0, _ROWS, _COLUMNS)) / tile.numel(),
     )
 
 
@@ -50,19 +54,20 @@ def best(call: Callable[[], object], *, seconds: float = _SECONDS, most: int = 5
 
     Args:
         call: without arguments.
-        seconds: after which no further call begins.
+        seconds: after which no further call begins, when there were a few; three times of it end the rest.
         most: calls at most.
 
     Returns:
         Seconds on the clock.
     """
-    least, end = np.inf, time.perf_counter() + seconds
+    least, start = np.inf, time.perf_counter()
     for number in range(most):
         began = time.perf_counter()
         call()
         now = time.perf_counter()
-        if number or now > end:  # the first call warms up, unless it was a long one
+        spent = (now - start) / seconds
+        if number or spent > PATIENCE:  # the first call warms up, unless it was a long one
             least = min(least, now - began)
-        if now > end and least < np.inf:
+        if spent > (1.0 if number >= _LEAST_CALLS else PATIENCE):
             break
     return float(least)

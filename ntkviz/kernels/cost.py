@@ -11,8 +11,8 @@ from math import ceil
 from typing import Any
 
 _MB = 2**20
-#: The tiles and the depth in which :class:`ntkviz.gradients.gram.GramSum` multiplies.
-TILE_ROWS, TILE_COLUMNS, DEPTH = 512, 1024, 8192
+#: The depth in which :class:`ntkviz.gradients.gram.GramSum` multiplies, and the rows of its tiles: a share of N within bounds.
+DEPTH, _BANDS, _LEAST_ROWS, _MOST_ROWS = 8192, 8, 64, 512
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ class Layout:
         """Seconds of a pair of points."""
         columns = sum(rates.inner(width) + ceil(width / DEPTH) * rates.multiply for width in self.columns)
         products = sum(rates.inner(p) + (rates.inner(q) if q else 0.0) + rates.multiply for p, q in self.products)
-        positions = sum(
-            t * t * ((rates.inner(p) if p else 0.0) + rates.inner(q) + rates.positions) for p, q, t in self.positions
-        )
+        positions = sum(t * t * ((rates.inner(p) if p else 0.0) + rates.inner(q) + rates.positions) for p, q, t in self.positions)
         return columns + products + positions + self.pair_seconds
 
     def a_point(self, rates: Rates) -> float:
@@ -147,10 +145,8 @@ class KernelProfile:
 
 def tile_pairs(n: int, m: int) -> int:
     """Entries that are computed of K: the upper triangle of the square in whole tiles, then the rows."""
-    square = 0
-    for start in range(0, n, TILE_ROWS):
-        square += (min(n, start + TILE_ROWS) - start) * (n - start)
-    return square + m * n
+    rows = min(_MOST_ROWS, max(_LEAST_ROWS, ceil(n / _BANDS)))
+    return sum((min(n, start + rows) - start) * (n - start) for start in range(0, n, rows)) + m * n
 
 
 def _tuples(value: object) -> Any:

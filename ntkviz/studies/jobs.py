@@ -36,7 +36,7 @@ from ntkviz.studies.job import (
     write_job,
 )
 from ntkviz.studies.lock import hold
-from ntkviz.studies.machine import n_threads
+from ntkviz.studies.machine import worker_environment
 from ntkviz.studies.quote import quote
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.store import ntkviz_home
@@ -197,18 +197,7 @@ def _advance(home: Path) -> None:
 
 def _launch(home: Path, job: Job) -> None:
     """Start the process of a job and note which one it is. The queue's lock is held, and the process waits for it."""
-    root = Path(__file__).resolve().parents[2]
-    threads = str(n_threads())
-    environment = {
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        **os.environ,
-        "NTKVIZ_HOME": str(home),
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH")))),
-        "PYTHONFAULTHANDLER": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = {**worker_environment(home), "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
     # -P: nothing is imported from the working directory.
     command = [sys.executable, "-P", "-m", "ntkviz", "run", "--job", job.id, "--home", str(home)]
     try:

@@ -27,6 +27,20 @@ def n_threads() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
+def worker_environment(home: Path) -> dict[str, str]:
+    """The environment of a process that computes for this one: our package, the store's folder, as many threads as are of use."""
+    threads = str(n_threads())
+    root = Path(__file__).resolve().parents[2]
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        **os.environ,
+        "NTKVIZ_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH")))),
+    }
+
+
 def reset_peak_memory() -> None:
     """Start the peak of :func:`peak_memory_mb` anew, where the system can (Linux); elsewhere it stays that of the process."""
     with suppress(OSError):

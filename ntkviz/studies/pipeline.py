@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntkviz.errors import SelfCheckFailed
+from ntkviz.studies.budget import within_budget
 from ntkviz.studies.machine import kernel_memory_mb, peak_memory_mb, reset_peak_memory
 from ntkviz.studies.sampling import stratified_index
 from ntkviz.studies.spec import InvalidStudy, StudySpec
-from ntkviz.studies.store import Store
+from ntkviz.studies.store import Store, ntkviz_home
 from ntkviz.studies.study import KernelRun, Study, figures
 from ntkviz.studies.subjects import Subject, find_subject, load_subject_model, subject_data
 from ntkviz.types import Dataset, ProgressFn, silent
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: The stages in their order, as they are reported, timed and quoted.
 STAGES = ("load", "probe", "logits", "self-check", "kernel", "surrogate", "fidelity", "save")
 #: The probes look at a few points only: they find what depends on chance or on the batch, not how good the network is.
-_PROBE_POINTS = 16
+PROBE_POINTS = 16
 
 
 def run_study(
@@ -60,6 +61,7 @@ def run_study(
     """
     report = on_progress or silent
     subject = find_subject(spec.subject_id, home=home if store is None else store.home)
+    spec, bought = within_budget(spec, subject, home=store.home if store is not None else home or ntkviz_home())
     made, asked = spec.resolved(subject)
     key, kernel_key = made.keys(subject)
     if store is not None and store.has_study(key):
@@ -67,12 +69,22 @@ def run_study(
         study = store.load_study(key)
         report("save", 1.0)
     else:
-        study = _make(made, subject, key, kernel_key, store, report)
-    return replace(study, notes=(*asked, *study.notes))
+        study = _make(made, subject, key, kernel_key, store, report, notes=(bought,) if bought else ())
+    told = (bought,) if bought and bought not in study.notes else ()
+    return replace(study, notes=(*asked, *told, *study.notes))
 
 
-def _make(spec: StudySpec, subject: Subject, key: str, kernel_key: str, store: Store | None, report: ProgressFn) -> Study:
-    """Compute the study on a stored or a new kernel, and keep it."""
+def _make(
+    spec: StudySpec,
+    subject: Subject,
+    key: str,
+    kernel_key: str,
+    store: Store | None,
+    report: ProgressFn,
+    *,
+    notes: tuple[str, ...],
+) -> Study:
+    """Compute the study on a stored or a new kernel, and keep it with some notes on why it is this one."""
     reset_peak_memory()
     clock = _Clock(report)
     if store is not None and store.has_kernel(kernel_key):
@@ -85,6 +97,7 @@ def _make(spec: StudySpec, subject: Subject, key: str, kernel_key: str, store: S
                 store.save_kernel(run)
             run = store.load_kernel(kernel_key)  # from here on a new kernel and a stored one are the same thing
     study = _fit(spec, subject, key, run, clock)
+    study = replace(study, notes=(*notes, *study.notes))
     if store is None:
         return study
     with clock.stage("save"):
@@ -101,7 +114,7 @@ def _compute_kernel(spec: StudySpec, subject: Subject, kernel_key: str, clock: "
     with clock.stage("probe"):
         from ntkviz.models.probes import require_sound
 
-        require_sound(model, points.x_train[:_PROBE_POINTS])
+        require_sound(model, points.x_train[:PROBE_POINTS])
     with clock.stage("logits") as tell:
         from ntkviz.models.probes import logits_of
 

@@ -1,30 +1,20 @@
 """What studies will take, before they run: seconds, memory and disk.
 
-A quote rests on three things: the sizes N, M, C and P of each study, constants that were measured with this code on the
-bundled networks, and the rate of this machine's matrix products, which is measured on the spot (under half a second) and
-by which the constants are scaled. It does not import torch. Kernels and studies that are stored cost nothing.
+The stages up to the kernel are computed from what was measured of the network and of this machine
+(:mod:`ntkviz.studies.costs`), those after it from the sizes and this machine's rate of matrix products. Kernels and studies that are
+stored cost nothing, and of them nothing is measured.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
-from ntkviz.errors import BudgetExceeded
-from ntkviz.studies.cost import (
-    ARCHITECTURES,
-    BASE_MB,
-    FIDELITY_SECONDS,
-    FIXED_SECONDS,
-    RATE,
-    RATE_EXPONENT,
-    SIGN_SECONDS,
-    SURROGATES,
-    TORCH_MB,
-    Architecture,
-)
-from ntkviz.studies.machine import gemm_rate, kernel_memory_mb, memory_limit_mb
+from ntkviz.errors import BudgetExceeded, NtkvizError
+from ntkviz.studies.budget import within_budget
+from ntkviz.studies.cost import AGAIN, BASE_MB, FIDELITY_SECONDS, FIXED_SECONDS, LEARN_MB, RATE, RATE_EXPONENT, SURROGATES
+from ntkviz.studies.costs import Costs, Kernel, are_known, costs_of
+from ntkviz.studies.machine import gemm_rate, memory_limit_mb
 from ntkviz.studies.pipeline import STAGES
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store
@@ -47,6 +37,7 @@ class Quote:
         per_spec: for each study stage -> seconds, in the order of the stages.
         n_stored: how many of the studies are stored already.
         basis: what the quote rests on, in a sentence.
+        choices: for each study with a time budget what was chosen, in a sentence.
     """
 
     seconds: float
@@ -56,11 +47,12 @@ class Quote:
     per_spec: tuple[dict[str, float], ...]
     n_stored: int
     basis: str
+    choices: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """The quote for a person."""
         stored = f"; {self.n_stored} of {len(self.per_spec)} are stored already" if self.n_stored else ""
-        return f"About {_span(self.seconds)}, {self.memory_mb:,.0f} MB of memory and {self.disk_mb:,.0f} MB on disk{stored}. {self.basis}"
+        return f"About {_span(self.seconds)}, {self.memory_mb:,.0f} MB of memory and {self.disk_mb:,.0f} MB on disk{stored}. {' '.join((*self.choices, self.basis))}"
 
     def require_budget(self, home: Path | None) -> None:
         """Refuse what does not fit.
@@ -88,6 +80,35 @@ class Quote:
             )
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """One study to be quoted.
+
+    Attributes:
+        spec: with every size and option written out.
+        subject: what it studies.
+        has_kernel: whether the kernel is stored, or made by an earlier study.
+        has_study: likewise.
+        first: whether it is the first that loads the network.
+    """
+
+    spec: StudySpec
+    subject: Subject
+    has_kernel: bool
+    has_study: bool
+    first: bool
+
+    @property
+    def kernel(self) -> Kernel:
+        """Kind and options."""
+        return self.spec.kernel, self.spec.kernel_options
+
+    @property
+    def computes(self) -> bool:
+        """Whether a kernel is computed."""
+        return not (self.has_kernel or self.has_study)
+
+
 def quote(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote:
     """Predict what studies will take, one after the other.
 
@@ -97,94 +118,139 @@ def quote(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote:
             :func:`ntkviz.studies.store.ntkviz_home`.
 
     Returns:
-        the quote. It is an estimate: within a factor of two on the bundled samples, and rougher for other networks.
+        the quote. What a network and a kernel cost is measured when it is first asked for, which takes some seconds; after that
+        a quote is immediate.
 
     Raises:
         InvalidStudy: when a study is not possible.
         StoreCorrupted: when a subject's files cannot be read.
+        UnsupportedModel: when the network cannot be treated correctly.
+        SelfCheckFailed: likewise.
+        BudgetExceeded: when a time budget is too small for any kernel.
+        NtkvizError: when the process that measures fails.
     """
     store = Store(home)
-    rate = gemm_rate()
-    speed = (RATE / rate) ** RATE_EXPONENT
+    chosen, choices = [], []
+    for spec in specs:
+        study, choice = within_budget(spec, find_subject(spec.subject_id, home=store.home), home=store.home)
+        chosen.append(study)
+        choices += [choice] if choice else []
+    planned = _planned(chosen, store)
+    costs = {name: costs_of(subject, kernels, home=store.home) for name, (subject, kernels) in _to_measure(planned).items()}
+    speed = (RATE / gemm_rate()) ** RATE_EXPONENT
     per_spec: list[dict[str, float]] = []
-    memory, disk, n_stored = 0.0, 0.0, 0
+    memory, disk = 0.0, 0.0
+    for one in planned:
+        stages, megabytes, stored = _study_cost(one, costs.get(one.subject.id), speed)
+        per_spec.append(stages)
+        memory, disk = max(memory, megabytes), disk + stored
+    per_stage = {stage: sum((stages[stage] for stages in per_spec), 0.0) for stage in STAGES}
+    return Quote(
+        sum(per_stage.values()),
+        memory,
+        disk,
+        per_stage,
+        tuple(per_spec),
+        sum(one.has_study for one in planned),
+        _basis(planned, costs),
+        tuple(dict.fromkeys(choices)),
+    )
+
+
+def quote_at_once(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote | None:
+    """The quote when nothing has to be measured for it, otherwise ``None``: for places that must not wait.
+
+    Args:
+        specs: the studies, without time budgets.
+        home: see :func:`quote`.
+
+    Returns:
+        The quote or ``None``.
+
+    Raises:
+        NtkvizError: see :func:`quote`.
+    """
+    store = Store(home)
+    needed = _to_measure(_planned(specs, store)).values()
+    if any(spec.budget_seconds for spec in specs) or not all(are_known(*one, home=store.home) for one in needed):
+        return None
+    return quote(specs, home=home)
+
+
+def _planned(specs: Iterable[StudySpec], store: Store) -> list[_Planned]:
+    """What each study finds stored, or made by those before it."""
     made: set[str] = set()
-    computed = False
+    found: list[_Planned] = []
     for spec in specs:
         subject = find_subject(spec.subject_id, home=store.home)
         resolved, _ = spec.resolved(subject)
         key, kernel_key = resolved.keys(subject)
         has_study = key in made or store.has_study(key)
         has_kernel = kernel_key in made or store.has_kernel(kernel_key)
-        stages, megabytes, stored = _study_cost(resolved, subject, speed, has_kernel=has_kernel, has_study=has_study)
-        if computed and not (has_kernel or has_study):  # torch was imported by an earlier study of the same process
-            stages |= {"load": 0.1 * stages["load"], "probe": 0.2 * stages["probe"], "self-check": 0.2 * stages["self-check"]}
-        computed |= not (has_kernel or has_study)
-        per_spec.append(stages)
-        memory, disk, n_stored = max(memory, megabytes), disk + stored, n_stored + has_study
+        found.append(_Planned(resolved, subject, has_kernel, has_study, not any(one.computes for one in found)))
         made |= {key, kernel_key}
-    per_stage = {stage: sum((stages[stage] for stages in per_spec), 0.0) for stage in STAGES}
-    basis = f"Scaled from measured runs by this machine's {rate / 1e9:,.0f} GFLOP/s (float32)."
-    return Quote(sum(per_stage.values()), memory, disk, per_stage, tuple(per_spec), n_stored, basis)
+    return found
 
 
-def _study_cost(
-    spec: StudySpec, subject: Subject, speed: float, *, has_kernel: bool, has_study: bool
-) -> tuple[dict[str, float], float, float]:
+def _to_measure(planned: Sequence[_Planned]) -> dict[str, tuple[Subject, list[Kernel]]]:
+    """Subject -> the kernels of it that will be computed."""
+    needed: dict[str, tuple[Subject, list[Kernel]]] = {}
+    for one in planned:
+        if one.computes:
+            needed.setdefault(one.subject.id, (one.subject, []))[1].append(one.kernel)
+    return needed
+
+
+def _study_cost(planned: _Planned, costs: Costs | None, speed: float) -> tuple[dict[str, float], float, float]:
     """Stage -> seconds, MB of memory and MB on disk of one study."""
+    spec, subject = planned.spec, planned.subject
     n, m, c = spec.n_train or subject.n_train, spec.n_test or subject.n_test, subject.n_classes
     blocks_mb = 4.0 * (n * n + m * n) / _MB
-    zero: dict[str, float] = dict.fromkeys(STAGES, 0.0)
-    if has_study:
-        return zero, BASE_MB + 2 * blocks_mb, 0.0
+    stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+    if planned.has_study:
+        return stages, BASE_MB + 2 * blocks_mb, 0.0
     fit_seconds, copies = SURROGATES.get(spec.surrogate, SURROGATES["kglm"])
-    fit_mb = BASE_MB + 2 * blocks_mb + copies * 8.0 * n * n / _MB
+    fit_mb = LEARN_MB + 2 * blocks_mb + copies * 8.0 * n * n / _MB
     own_mb = 8.0 * (n * c + 2 * m * c) / _MB + 0.05
-    stages = zero | {
+    stages |= {
         "surrogate": speed * fit_seconds(n, c),
         "fidelity": speed * (FIXED_SECONDS["fidelity"] + FIDELITY_SECONDS * m),
         "save": FIXED_SECONDS["save"] + blocks_mb / _DISK_MB_A_SECOND,
     }
-    if has_kernel:
-        return stages, fit_mb, own_mb
-    architecture = ARCHITECTURES.get(str(subject.architecture.get("name")), ARCHITECTURES["other"])
-    kernel_seconds, kernel_mb = _kernel_cost(spec, subject, architecture, n, m)
-    stages |= {
-        "load": speed * FIXED_SECONDS["load"],
-        "probe": speed * FIXED_SECONDS["probe"],
-        "logits": speed * architecture.forward_seconds * (n + m),
-        "self-check": speed * (FIXED_SECONDS["self-check"] + architecture.check_seconds),
-        "kernel": speed * (FIXED_SECONDS["kernel"] + kernel_seconds),
-    }
-    points_mb = 4.0 * architecture.input_width * (subject.n_train + subject.n_test) / _MB
-    memory_mb = TORCH_MB + points_mb + max(fit_mb, BASE_MB + kernel_mb)
+    if costs is None or not planned.computes:
+        return stages, BASE_MB - LEARN_MB + fit_mb, own_mb
+    seconds, kernel_mb = _kernel_cost(planned, costs, n, m)
+    measured = {"load": costs.subject.load, "probe": costs.subject.probe, "self-check": costs.subject.self_check}
+    stages |= {stage: value * (1.0 if planned.first else AGAIN[stage]) for stage, value in measured.items()}
+    stages |= {"logits": costs.subject.forward * (n + m), "kernel": seconds}
+    points_mb = 3 * costs.subject.input_bytes * (n + m) / _MB  # drawn, as tensors, and all in one
+    memory_mb = costs.subject.base_mb + points_mb + max(fit_mb, kernel_mb)
     return stages, memory_mb, blocks_mb + own_mb + 4.0 * (n + m) * c / _MB
 
 
-def _kernel_cost(spec: StudySpec, subject: Subject, architecture: Architecture, n: int, m: int) -> tuple[float, float]:
-    """Seconds at the reference rate, and MB beside the base, of one kernel."""
-    total, p = n + m, max(1, subject.n_parameters)
-    sums_mb = 2 * 4.0 * (n * n + m * n) / _MB
-    heads = {"trntk": subject.n_classes, "proj_trntk": subject.n_classes, "pntk": 1, "proj_pntk": 1, "lpntk": 1}.get(spec.kernel)
-    if heads is None:
-        width = {"ck": architecture.readout_width, "em": architecture.activation_width}.get(spec.kernel, architecture.input_width)
-        passes = {"ck": 1.0, "em": architecture.n_modules}.get(spec.kernel, 0.0)
-        return passes * architecture.forward_seconds * total + _gram(n, m, width), sums_mb + 3 * 4.0 * total * width / _MB
-    room = max(64.0, kernel_memory_mb() - sums_mb)
-    groups = max(1, ceil(4.0 * total * p / _MB / room))
-    # Every group of columns goes through the network again; all groups together hold each gradient entry once.
-    gradients = total * heads * (architecture.gradient_seconds * p + (groups - 1) * 3 * architecture.forward_seconds)
-    features_mb = min(room, 4.0 * total * p / _MB) + architecture.chunk_mb
-    if not spec.kernel.startswith("proj"):
-        return gradients + _gram(n, m, heads * p), sums_mb + features_mb
-    dim = int(spec.kernel_options.get("proj_dim") or 2048)  # type: ignore[arg-type]
-    signs = heads * p * dim * (2.0 * total / RATE + SIGN_SECONDS)
-    return gradients + signs + _gram(n, m, heads * dim), sums_mb + features_mb + 4.0 * total * heads * dim / _MB
+def _kernel_cost(planned: _Planned, costs: Costs, n: int, m: int) -> tuple[float, float]:
+    """Seconds and MB of the kernel; nothing where measuring it failed for no reason that would stop the study.
+
+    Raises:
+        NtkvizError: for such a reason.
+    """
+    try:
+        profile = costs.profile(planned.kernel)
+    except NtkvizError as error:
+        if type(error) is not NtkvizError:
+            raise
+        return 0.0, 0.0
+    return profile.seconds(n, m, costs.rates), profile.memory_mb(n, m)
 
 
-def _gram(n: int, m: int, width: float) -> float:
-    """Seconds of a Gram matrix of ``width`` columns: the upper triangle in tiles of 512 rows, and the rows."""
-    return 2.0 * width * (n * min(n, 0.5 * (n + 512)) + n * m) / RATE
+def _basis(planned: Sequence[_Planned], costs: dict[str, Costs]) -> str:
+    """What the quote rests on."""
+    if not costs:
+        return f"By the sizes, and this machine's {gemm_rate() / 1e9:,.0f} GFLOP/s (float32)."
+    rate = next(iter(costs.values())).rates.flops
+    unknown = {one.spec.kernel for one in planned if one.computes and not costs[one.subject.id].is_measured(one.kernel)}
+    without = f" Without the kernel {', '.join(sorted(unknown))}, which could not be measured." if unknown else ""
+    return f"Measured on this machine: some points of the network, and {rate / 1e9:,.0f} GFLOP/s (float32).{without}"
 
 
 def _span(seconds: float) -> str:

@@ -6,6 +6,7 @@ results; a model or a data file that changed gives another key, so an old study 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ class StudySpec:
         seed: draws the points, and whatever the kernel and the surrogate draw.
         kernel_options: options of the kernel; those not given have the registry's defaults.
         surrogate_options: options of the surrogate, likewise.
+        budget_seconds: that the kernel may take; when the trace NTK is quoted above it, the best sketch that fits is made
+            instead. It does not enter the key: the study is that of the kernel that was chosen.
     """
 
     sample: str | None = None
@@ -52,6 +55,7 @@ class StudySpec:
     seed: int = 0
     kernel_options: Options = field(default_factory=dict)
     surrogate_options: Options = field(default_factory=dict)
+    budget_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without the subject.
@@ -69,6 +73,7 @@ class StudySpec:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidStudy(f"{name} must be a whole number of at least {least}; got {value!r}.")
+        _check_budget(self.budget_seconds, self.kernel)
         if not isinstance(self.normalize, bool):
             raise InvalidStudy(f"normalize must be True or False; got {self.normalize!r}.")
 
@@ -220,6 +225,17 @@ def _check_kernel(kind: str, options: Options) -> None:
             f"Choose one of: {', '.join(possible)}."
         )
     _check_options(f"kernel {kind!r}", known[kind].options, options)
+
+
+def _check_budget(seconds: float | None, kind: str) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise InvalidStudy(f"budget_seconds must be a positive number of seconds, or None; got {seconds!r}.")
+    if kind != "trntk":
+        raise InvalidStudy(
+            f"A time budget chooses between the trace NTK and its sketches; it was given with the kernel {kind!r}."
+        )
 
 
 def _check_surrogate(kind: str, options: Options) -> None:

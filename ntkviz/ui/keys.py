@@ -17,6 +17,7 @@ STUDY_KEYS = {
     "n_train": "N of the next studies",
     "n_test": "M of the next studies",
     "seed": "seed of the next studies",
+    "budget": "seconds that the trace NTK of the next studies may take before a sketch stands for it; 0 for no limit",
     "upload_architecture": "registry key of the architecture of an upload, or how it is given",
     "upload_normalise": "how an upload's inputs are normalised before its first layer",
     "upload_report": "what the last check of an upload found",

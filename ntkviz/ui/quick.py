@@ -5,7 +5,7 @@ import streamlit as st
 from ntkviz.data.sample import samples
 from ntkviz.errors import NtkvizError
 from ntkviz.studies import jobs
-from ntkviz.studies.quote import Quote, quote
+from ntkviz.studies.quote import Quote, quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.ui import cached, state
 from ntkviz.ui.text import escape, megabytes, span
@@ -21,10 +21,10 @@ def first_spec() -> StudySpec | None:
 
 
 def first_quote() -> Quote | None:
-    """What the quick start takes; ``None`` when that cannot be said."""
+    """What the quick start takes; ``None`` when that cannot be said without measuring first."""
     spec = first_spec()
     try:
-        return None if spec is None else quote([spec])
+        return None if spec is None else quote_at_once([spec])
     except NtkvizError:
         return None
 

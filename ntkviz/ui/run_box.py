@@ -23,7 +23,8 @@ def run_box(specs: list[StudySpec]) -> None:
     """
     if not specs:
         return
-    estimate = quote(specs)
+    with st.spinner("Measuring what this costs on this machine: some seconds, once for each network and kernel"):
+        estimate = quote(specs)
     refusal = _refusal(estimate)
     with st.container(border=True, key="quote"):
         _figures(estimate, len(specs))
@@ -44,7 +45,9 @@ def _figures(estimate: Quote, count: int) -> None:
     cells[2].metric("Disk", megabytes(estimate.disk_mb), help="What is kept, in the folder of the store.")
     studies = "1 study" if count == 1 else f"{count} studies"
     stored = f", {estimate.n_stored} of them stored already" if estimate.n_stored else ""
-    cells[3].caption(f"An estimate for {studies}{stored}. {estimate.basis} Right within a factor of two on the samples.")
+    cells[3].caption(f"An estimate for {studies}{stored}. {estimate.basis}")
+    for choice in estimate.choices:
+        st.info(escape(choice), icon=":material/timer:")
 
 
 def _stages(estimate: Quote) -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.registry import kernels
-from ntkviz.studies.quote import quote
+from ntkviz.studies.quote import quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.subjects import Subject
 from ntkviz.surrogates.registry import surrogates
@@ -31,7 +31,7 @@ def choose_specs(subject: Subject) -> list[StudySpec]:
     chosen_surrogates = _surrogates()
     _registries()
     options = _options(chosen_kernels, chosen_surrogates)
-    n_train, n_test, seed = _points(subject)
+    n_train, n_test, seed, budget = _points(subject)
     if not chosen_kernels or not chosen_surrogates:
         st.info("Choose at least one kernel and one surrogate.", icon=":material/touch_app:")
         return []
@@ -45,6 +45,7 @@ def choose_specs(subject: Subject) -> list[StudySpec]:
             seed=seed,
             kernel_options=options.get(kernel, {}),
             surrogate_options=options.get(surrogate, {}),
+            budget_seconds=budget if kernel == "trntk" else None,
         )
         for kernel in chosen_kernels
         for surrogate in chosen_surrogates
@@ -197,9 +198,9 @@ def parse_option(text: str, default: object) -> Any:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else words
 
 
-def _points(subject: Subject) -> tuple[int, int, int]:
-    """N, M and the seed, with what all points would cost."""
-    cells = st.columns([1, 1, 1, 2.2], vertical_alignment="bottom")
+def _points(subject: Subject) -> tuple[int, int, int, float | None]:
+    """N, M, the seed and the time budget, with what all points would cost."""
+    cells = st.columns([1, 1, 1, 1, 2.2], vertical_alignment="bottom")
     least = 2 * subject.n_classes
     with cells[0]:
         n_train = state.sticky(
@@ -235,8 +236,24 @@ def _points(subject: Subject) -> tuple[int, int, int]:
             help="Draws the points, and whatever kernel and surrogate draw. The same seed gives the same figures.",
         )
     with cells[3]:
+        budget = _budget()
+    with cells[4]:
         st.caption(_note(subject, int(n_train), int(n_test)))
-    return int(n_train), int(n_test), int(seed)
+    return int(n_train), int(n_test), int(seed), budget
+
+
+def _budget() -> float | None:
+    """Seconds for the trace NTK, or none."""
+    seconds = state.sticky(
+        st.number_input,
+        "Time budget, s",
+        key="budget",
+        default=0,
+        min_value=0,
+        step=10,
+        help="For the trace NTK: exact when it is quoted within this time, otherwise the best sketch that fits. 0: no budget, exact.",
+    )
+    return float(seconds) or None
 
 
 def _note(subject: Subject, n_train: int, n_test: int) -> str:
@@ -245,10 +262,13 @@ def _note(subject: Subject, n_train: int, n_test: int) -> str:
         return "All points of the data set."
     kind = next(iter(state.get("kernels", ["trntk"])), "trntk")
     try:
-        whole = quote([subject.spec(kernel=kind, n_train=subject.n_train, n_test=subject.n_test)])
+        whole = quote_at_once([subject.spec(kernel=kind, n_train=subject.n_train, n_test=subject.n_test)])
     except NtkvizError as error:
         return escape(error)
+    part = "A part, drawn by class, keeps the first look quick."
+    if whole is None:
+        return part
     return (
-        f"A part, drawn by class, keeps the first look quick. All {subject.n_train:,} + {subject.n_test:,} points with the "
+        f"{part} All {subject.n_train:,} + {subject.n_test:,} points with the "
         f"{kernels()[kind].title}: about {span(whole.seconds)}, {megabytes(whole.memory_mb)} of memory."
     )

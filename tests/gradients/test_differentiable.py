@@ -75,6 +75,23 @@ def test_frozen_parameters_count_as_parameters():
     assert self_check(model, torch.randn(3, 6)).n_parameters == 21
 
 
+def test_a_checkpoint_of_frozen_layers_runs_again_as_it_ran_at_first():
+    case = next(c for c in CASES if c.name == "checkpoint")
+    model = case.model().requires_grad_(False)
+    assert self_check(model, case.inputs(3)).max_relative_error < 2e-5
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_self_check_has_a_row_for_every_parameter():
+    model = nn.Sequential(nn.Linear(6, 5), nn.PReLU(), nn.Linear(5, 3))
+    model.register_parameter("spare", nn.Parameter(torch.ones(2)))
+    rows = {row.name: row for row in self_check(model, torch.randn(3, 6)).parameters}
+    assert {name: row.size for name, row in rows.items()} == {name: p.numel() for name, p in model.named_parameters()}
+    assert (rows["spare"].path, rows["0.weight"].path, rows["1.weight"].path) == ("unused", "structured", "vmap")
+    assert rows["1.weight"].reason
+    assert not rows["0.weight"].reason
+
+
 def test_unused_parameters_are_named():
     model = nn.Linear(6, 3)
     model.register_module("spare", nn.Linear(2, 2))
