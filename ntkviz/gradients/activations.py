@@ -98,8 +98,9 @@ class Activations:
         """
         try:
             part = self._run(x, single=self.single, only=name)[name]
-        except _NotBatched as error:  # on the samples tried it had a row for each
-            raise _ragged(name) from error
+        except _NotBatched as cause:  # on the samples tried it had a row for each
+            error = _ragged(name)
+            raise error from cause
         _require_width(name, self.widths[name], [part])
         return part
 
@@ -179,9 +180,10 @@ def readout_weight(model: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
         x: ``[n, ...]``, all of it is used.
     """
     try:
-        return dict(model.named_modules())[_find_readout(model, x)].weight.detach()
+        layer = model.get_submodule(_find_readout(model, x))
     except UnsupportedModel:
         return None
+    return layer.weight.detach() if isinstance(layer, nn.Linear) else None
 
 
 def _find_readout(model: nn.Module, x: torch.Tensor) -> str:
@@ -259,10 +261,12 @@ def _require_width(name: str, width: int, parts: Sequence[torch.Tensor]) -> None
         UnsupportedModel: naming the module.
     """
     if any(part.shape[1] != width for part in parts):
-        raise _ragged(name)
+        error = _ragged(name)
+        raise error
 
 
 def _ragged(name: str) -> UnsupportedModel:
+    """What to say of such a module."""
     return UnsupportedModel(
         f"Module {name!r} puts out more numbers for some samples than for others (packed sequences? samples that are sent to experts?), so "
         "its activations cannot be compared. Name modules with one shape of output with layers=[...]."

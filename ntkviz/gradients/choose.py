@@ -24,6 +24,7 @@ class Choice:
         itemsize: bytes of a number.
         memory_bytes: bound on what is held for all points.
         compressed: whether a site's heads may be counted as one.
+        positions: whether pairs of positions may be multiplied.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Choice:
     itemsize: int
     memory_bytes: int
     compressed: Callable[[int], bool]
+    positions: bool = True
 
     def terms(self) -> list[Term]:
         """The terms of all covered parameters, in the order of the parameters."""
@@ -62,7 +64,7 @@ class Choice:
         together = _by_layer(i, members)
         if t == 1:
             return [self._product(i, site, layer, names, uses, p) for layer, names, uses in together]
-        if t * t * (p + heads * q) < heads * p * q * (1 + 2 * t / self.n_points):
+        if self.positions and t * t * (p + heads * q) < heads * p * q * (1 + 2 * t / self.n_points):
             held = self.itemsize * t * (p + heads * q)
             if held * self.n_points <= self.memory_bytes:
                 return [PositionsTerm(layer, uses, names, site, held) for layer, names, uses in together]

@@ -22,8 +22,13 @@ class NotRankOne(Exception):
 class HeadCompressor:
     """Replaces H heads of one site by one."""
 
-    def __init__(self) -> None:
-        self._directions: torch.Tensor | None = None  # [q, H], zero where no gradient was seen yet
+    def __init__(self, directions: torch.Tensor | None = None) -> None:
+        """Begin without directions, or with those of other samples.
+
+        Attributes:
+            directions: ``[q, H]``, zero where no gradient was seen yet.
+        """
+        self.directions = directions
 
     def __call__(self, right: torch.Tensor) -> torch.Tensor:
         """Project on each unit's direction.
@@ -37,13 +42,13 @@ class HeadCompressor:
         Raises:
             NotRankOne: when that would not be exact.
         """
-        if self._directions is None:
-            self._directions = right.new_zeros(right.shape[2], right.shape[1])
+        if self.directions is None:
+            self.directions = right.new_zeros(right.shape[2], right.shape[1])
         for some in (right[:_FEW], right):
-            unknown = ~self._directions.any(dim=1)
+            unknown = ~self.directions.any(dim=1)
             if unknown.any():
-                self._directions[unknown] = _strongest(some[:, :, unknown])
-        one = torch.einsum("qh,nhqt->nqt", self._directions, right)
+                self.directions[unknown] = _strongest(some[:, :, unknown])
+        one = torch.einsum("qh,nhqt->nqt", self.directions, right)
         missed = _energy(right) - _energy(one)
         if (missed > _MISSED * _energy(right)).any():
             raise NotRankOne
@@ -52,7 +57,7 @@ class HeadCompressor:
 
 def _strongest(right: torch.Tensor) -> torch.Tensor:
     """Each unit's gradients over the heads where they are strongest, ``[q, H]`` of unit norm; zero for dead units."""
-    n, heads, q, t = right.shape
+    n, _, q, t = right.shape
     norms = right.square().sum(1).transpose(0, 1).reshape(q, n * t)
     place = norms.argmax(dim=1)
     seen = right[place // t, :, torch.arange(q, device=right.device), place % t]

@@ -97,9 +97,9 @@ class SketchedTerm(Term):
     path: str = "sketch"
     bytes_a_point: int = 0
     _signs: torch.Tensor | None = None
-    _basis: torch.Tensor | None = None  # [m, H size], orthonormal rows
+    basis: torch.Tensor | None = None  # [m, H size], orthonormal rows
     _folded_basis: torch.Tensor | None = None  # [m, k]
-    _coordinates: torch.Tensor | None = None  # [N, m]
+    coordinates: torch.Tensor | None = None  # [N, m]
 
     def __post_init__(self) -> None:
         """The parameter is the exact term's."""
@@ -111,8 +111,12 @@ class SketchedTerm(Term):
         gram = (pilot @ pilot.T).double()
         values, vectors = torch.linalg.eigh(gram)
         kept = values > _RANK * values[-1]
-        self._basis = ((vectors[:, kept] / values[kept].sqrt()).T.to(pilot) @ pilot).contiguous()
-        self._folded_basis = self._fold(self._basis.unflatten(1, (-1, self.term.size)).clone())
+        self.set_basis(((vectors[:, kept] / values[kept].sqrt()).T.to(pilot) @ pilot).contiguous())
+
+    def set_basis(self, basis: torch.Tensor | None) -> None:
+        """Use an orthonormal basis ``[m, H size]``, or none."""
+        self.basis = basis
+        self._folded_basis = None if basis is None else self._fold(basis.unflatten(1, (-1, self.term.size)).clone())
 
     def collect(self, rows: slice, n_points: int, factors: Factors) -> None:
         """Form the gradients of a batch in pieces; keep coordinates, fold the rest."""
@@ -127,9 +131,9 @@ class SketchedTerm(Term):
             place = slice(rows.start + some.start, rows.start + some.stop)
             gradient = self._gradient(factors, some)
             energy = squared_norms(gradient.flatten(1))
-            if self._basis is not None and self._folded_basis is not None:
-                inside = dot_rows(gradient.flatten(1), self._basis)
-                self._coordinates = store(self, "_coordinates", place, n_points, inside)
+            if self.basis is not None and self._folded_basis is not None:
+                inside = dot_rows(gradient.flatten(1), self.basis)
+                self.coordinates = store(self, "coordinates", place, n_points, inside)
                 self.sketch.features[place] -= inside @ self._folded_basis
                 energy = (energy - inside.double().square().sum(1)).clamp_min(0.0)
             self.sketch.energy[place] += energy
@@ -154,7 +158,7 @@ class SketchedTerm(Term):
             )
             assert isinstance(self.term, ColumnsTerm)
             return self.term.gradient(part)
-        ((i, role),) = self.uses
+        i, role = self.uses[0]
         site = self.term.sites_by_index[i] if isinstance(self.term, ColumnsTerm) else self.term.site
         size = self.term.size
         made = weight_rows(site, role, factors.left[i][some], factors.compressed[i][some], slice(0, size), size)
@@ -166,16 +170,23 @@ class SketchedTerm(Term):
         Yields:
             The fraction done.
         """
-        if self._coordinates is not None:
-            total.add(self._coordinates)
-            self._coordinates = None
+        if self.coordinates is not None:
+            total.add(self.coordinates)
+            self.coordinates = None
         if self.first:
             total.add(self.sketch.features, diagonal=self.sketch.energy)
         yield 1.0
 
 
 def sketched(
-    model: Structured, terms: Sequence[Term], sketch: Sketch, x: torch.Tensor, heads: torch.Tensor, memory_bytes: int
+    model: Structured,
+    terms: Sequence[Term],
+    sketch: Sketch,
+    x: torch.Tensor,
+    heads: torch.Tensor,
+    memory_bytes: int,
+    *,
+    all_columns: bool = False,
 ) -> list[Term]:
     """The same terms, those with more columns than the sketch is long replaced by their sketches.
 
@@ -188,6 +199,7 @@ def sketched(
         x: ``[n, ...]``, all points; some are the pilot.
         heads: ``[H, C]``.
         memory_bytes: bound on what is held.
+        all_columns: whether narrow gradients are to be held as columns and not as factors.
 
     Returns:
         Terms for one computation.
@@ -200,7 +212,7 @@ def sketched(
     wide: list[SketchedTerm] = []
     for term in terms:
         if not isinstance(term, (ColumnsTerm, FactoredColumnsTerm)) or term.columns <= sketch.length:
-            out.append(term)
+            out.append(whole_columns(term) if all_columns and isinstance(term, FactoredColumnsTerm) else term)
         elif term.parameters not in [other.parameters for other in wide]:  # what memory cut into spans is one sketch
             wide.append(SketchedTerm(term, sketch, first=not wide))
     columns = sum(term.term.columns for term in wide)

@@ -50,6 +50,7 @@ class Structured:
     plan: Plan
     activation_bytes: int
     incompressible: set[int] = field(default_factory=set)
+    _tried: set[bytes | None] = field(default_factory=set)  # mixes of logits for which compression was tried
 
     def batch_size(self, n_heads: int) -> int:
         """Samples that go through together."""
@@ -58,8 +59,17 @@ class Structured:
         sample = 3 * self.activation_bytes + 4 * (2 * n_heads * right + 2 * windows)
         return max(1, min(_FEW, _MOST_BYTES // max(1, sample)), min(_LARGEST_BATCH, _BATCH_BYTES // max(1, sample)))
 
-    def choose(self, x: torch.Tensor, heads: torch.Tensor, sizes: dict[str, int], itemsize: int, memory_bytes: int) -> list[Term]:
-        """The terms of all covered parameters.
+    def choose(
+        self,
+        x: torch.Tensor,
+        heads: torch.Tensor,
+        sizes: dict[str, int],
+        itemsize: int,
+        memory_bytes: int,
+        *,
+        positions: bool = True,
+    ) -> list[Term]:
+        """The terms of all covered parameters; ``positions`` allows those that keep no features.
 
         Whether heads compress is tried on a few samples; a site on which they do not later on is remembered, see :meth:`run`.
         """
@@ -67,7 +77,9 @@ class Structured:
         below = self.readout_heads(heads)
         n_heads = heads.shape[-2] if below is None else len(below)
         may = self._compressible(heads)
-        if may:
+        mixes = heads.cpu().numpy().tobytes() if heads.ndim == 2 else None
+        if may and (mixes is None or mixes not in self._tried):
+            self._tried |= {mixes} - {None}
             factors = self._factors(
                 x[:_TRIED], heads if heads.ndim == 2 else heads[:_TRIED], [i for i in everything if i in may], ()
             )
@@ -85,6 +97,7 @@ class Structured:
             heads.element_size(),
             memory_bytes,
             lambda i: i in may and i not in self.incompressible,
+            positions,
         ).terms()
 
     def passes(self, terms: Sequence[Term], n_points: int, memory_bytes: int) -> list[list[Term]]:
@@ -100,13 +113,20 @@ class Structured:
                 groups.append((needed, [term]))
         return [group for _, group in groups]
 
-    def run(self, terms: Sequence[Term], x: torch.Tensor, heads: torch.Tensor) -> Iterator[tuple[slice, float]]:
+    def run(
+        self,
+        terms: Sequence[Term],
+        x: torch.Tensor,
+        heads: torch.Tensor,
+        compressors: dict[int, HeadCompressor] | None = None,
+    ) -> Iterator[tuple[slice, float]]:
         """One pass over the data for some terms.
 
         Args:
             terms: all of them collect every batch.
             x: ``[n, ...]``.
             heads: ``[H, C]`` or ``[n, H, C]``.
+            compressors: of another pass, to be used and added to.
 
         Yields:
             The rows of the batch that was collected, and the fraction done.
@@ -116,7 +136,10 @@ class Structured:
             NotRankOne: when a site's heads turn out not to compress; it is noted, and the next run is right.
         """
         needed = sorted(set().union(*(term.sites for term in terms)))
-        compressors = {i: HeadCompressor() for i in self._compressible(heads) if i in needed}
+        compressors = {} if compressors is None else compressors
+        for i in self._compressible(heads):
+            if i in needed:
+                compressors.setdefault(i, HeadCompressor())
         size = self.batch_size(heads.shape[-2])
         for start in range(0, len(x), size):
             rows = slice(start, min(len(x), start + size))

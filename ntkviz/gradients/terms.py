@@ -320,9 +320,14 @@ class TokensTerm(Term):
         Yields:
             The fraction done.
         """
-        add_tokens(total, self._left, self._right, self.n_rows)
-        del self._left, self._right
+        add_tokens(total, *self.take())
         yield 1.0
+
+    def take(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids ``[N, T]`` and output gradients ``[N, H, d, T]``, given up."""
+        held = self._left, self._right
+        del self._left, self._right
+        return held
 
 
 def whole_columns(term: ColumnsTerm | FactoredColumnsTerm) -> ColumnsTerm:

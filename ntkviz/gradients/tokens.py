@@ -6,7 +6,7 @@ No gradient of the table itself, V x d a sample, is ever made.
 
 import torch
 
-from ntkviz.gradients.arithmetic import dot_rows
+from ntkviz.gradients.arithmetic import dot_rows, squared_norms
 from ntkviz.gradients.gram import GramSum
 
 #: Tokens of more samples than this get a matrix product each; rarer ones are padded to a common size and done together.
@@ -15,19 +15,16 @@ _RARE = 64
 _PADDED = 2**22
 
 
-def add_tokens(total: GramSum, ids: torch.Tensor, right: torch.Tensor, n_rows: int) -> None:
+def add_tokens(total: GramSum, ids: torch.Tensor, right: torch.Tensor) -> None:
     """Add the table's part to a sum.
 
     Args:
         total: of all points.
         ids: int ``[n, T]``; -1 has no gradient.
         right: ``[n, H, d, T]``, output gradients.
-        n_rows: V.
     """
-    owner, token, sums = _by_token(ids, right, n_rows)
-    total.diagonal.index_add_(0, owner, torch.linalg.vecdot(sums, sums).double())
-    order = torch.argsort(token * len(ids) + owner)  # by token, then by point: pairs come with the smaller point first
-    owner, token, sums = owner[order], token[order], sums[order]
+    owner, token, sums = by_token(ids, right)
+    total.diagonal.index_add_(0, owner, squared_norms(sums))
     _, counts = torch.unique_consecutive(token, return_counts=True)
     starts = torch.cumsum(counts, 0) - counts
     for start, count in zip(starts[counts > _RARE].tolist(), counts[counts > _RARE].tolist(), strict=True):
@@ -40,16 +37,20 @@ def add_tokens(total: GramSum, ids: torch.Tensor, right: torch.Tensor, n_rows: i
         low *= 2
 
 
-def _by_token(ids: torch.Tensor, right: torch.Tensor, n_rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One row for each point and each of its tokens: point ``[e]``, token ``[e]``, summed gradients ``[e, H d]``."""
+def by_token(ids: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One row for each point and each of its tokens, by token and then by point.
+
+    Returns:
+        Point int64 ``[e]``, token int64 ``[e]``, and the summed gradients ``[e, H d]``.
+    """
     n, t = ids.shape
     flat = right.flatten(1, 2).transpose(1, 2).reshape(n * t, -1)
     point = torch.arange(n, device=ids.device)[:, None].expand(n, t).reshape(-1)
     token = ids.reshape(-1)
     there = token >= 0
-    key, place = torch.unique(point[there] * n_rows + token[there], return_inverse=True)
+    key, place = torch.unique(token[there] * n + point[there], return_inverse=True)
     sums = flat.new_zeros(len(key), flat.shape[1]).index_add_(0, place, flat[there])
-    return key // n_rows, key % n_rows, sums
+    return key % n, key // n, sums
 
 
 def _add_block(total: GramSum, owner: torch.Tensor, sums: torch.Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from ntkviz.gradients.arithmetic import dot_rows, squared_norms
 from ntkviz.kernels.cost import DEPTH, Rates
 from ntkviz.kernels.projected import rademacher_rows
+from ntkviz.kernels.stopwatch import Stopwatch
 
 _DEPTHS = (8, 32, 128, 512, 2048, DEPTH)
 _SECONDS = 0.15
@@ -58,16 +59,16 @@ def best(call: Callable[[], object], *, seconds: float = _SECONDS, most: int = 5
         most: calls at most.
 
     Returns:
-        Seconds on the clock.
+        Seconds, see :class:`Stopwatch`.
     """
     least, start = np.inf, time.perf_counter()
     for number in range(most):
-        began = time.perf_counter()
+        watch = Stopwatch()
         call()
-        now = time.perf_counter()
-        spent = (now - start) / seconds
+        taken = watch.seconds()
+        spent = (time.perf_counter() - start) / seconds
         if number or spent > PATIENCE:  # the first call warms up, unless it was a long one
-            least = min(least, now - began)
+            least = min(least, taken)
         if spent > (1.0 if number >= _LEAST_CALLS else PATIENCE):
             break
     return float(least)

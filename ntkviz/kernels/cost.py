@@ -11,8 +11,10 @@ from math import ceil
 from typing import Any
 
 _MB = 2**20
+#: What :class:`ntkviz.gradients.terms.FactoredColumnsTerm` forms at a time, in bytes.
+_BLOCK_BYTES = 256 * 2**20
 #: The depth in which :class:`ntkviz.gradients.gram.GramSum` multiplies, and the rows of its tiles: a share of N within bounds.
-DEPTH, _BANDS, _LEAST_ROWS, _MOST_ROWS = 8192, 8, 64, 512
+DEPTH, _BANDS, _LEAST_ROWS, _MOST_ROWS = 8192, 8, 128, 512
 
 
 @dataclass(frozen=True)
@@ -65,29 +67,31 @@ class Layout:
         batch: points that go through the network together.
         batch_seconds: of a batch, however few points it has.
         point_seconds: of a point: all passes for all heads, and the forming of its gradients.
-        pair_seconds: of a pair of points, where that was measured (tokens).
+        token_seconds: of a pair of points, for tables of tokens, which do not go by tiles.
         columns: widths of the blocks of gradients or features that are multiplied.
         products: pairs of widths whose Gram matrices are multiplied entry by entry; the second is 0 for a constant.
         positions: widths and positions (p, q, T) of layers that are summed over pairs of positions.
         point_bytes: what is held of a point at a time.
+        formed: columns that are formed block by block from what is held.
     """
 
     n_points: int
     batch: int = 1
     batch_seconds: float = 0.0
     point_seconds: float = 0.0
-    pair_seconds: float = 0.0
+    token_seconds: float = 0.0
     columns: tuple[int, ...] = ()
     products: tuple[tuple[int, int], ...] = ()
     positions: tuple[tuple[int, int, int], ...] = ()
     point_bytes: int = 0
+    formed: int = 0
 
     def a_pair(self, rates: Rates) -> float:
         """Seconds of a pair of points."""
         columns = sum(rates.inner(width) + ceil(width / DEPTH) * rates.multiply for width in self.columns)
         products = sum(rates.inner(p) + (rates.inner(q) if q else 0.0) + rates.multiply for p, q in self.products)
         positions = sum(t * t * ((rates.inner(p) if p else 0.0) + rates.inner(q) + rates.positions) for p, q, t in self.positions)
-        return columns + products + positions + self.pair_seconds
+        return columns + products + positions
 
     def a_point(self, rates: Rates) -> float:
         """Seconds of a point, batches aside."""
@@ -118,13 +122,15 @@ class KernelProfile:
         """
         layout = self._layout(n + m)
         batches = ceil((n + m) / layout.batch) * layout.batch_seconds
-        return self.setup_seconds + batches + (n + m) * layout.a_point(rates) + tile_pairs(n, m) * layout.a_pair(rates)
+        tokens = n * (n + m) * layout.token_seconds
+        return self.setup_seconds + batches + (n + m) * layout.a_point(rates) + tile_pairs(n, m) * layout.a_pair(rates) + tokens
 
     def memory_mb(self, n: int, m: int) -> float:
         """MB beside what torch and the model take already: sums, what is held of the points, a block, a batch."""
         layout = self._layout(n + m)
-        block = min(DEPTH, max(layout.columns, default=0))
-        return (4.0 * (n * n + m * n) + (n + m) * (layout.point_bytes + 4.0 * block)) / _MB + self.working_mb
+        copied = 4.0 * (n + m) * min(DEPTH, max(layout.columns, default=0))
+        formed = min(_BLOCK_BYTES, 4.0 * (n + m) * layout.formed)
+        return (4.0 * (n * n + m * n) + (n + m) * layout.point_bytes + copied + formed) / _MB + self.working_mb
 
     def _layout(self, n_points: int) -> Layout:
         return next((layout for layout in self.layouts if n_points <= layout.n_points), self.layouts[-1])

@@ -4,7 +4,6 @@ A :class:`_Ledger` takes the place of the sums: it notes the widths of what it i
 those of passes, gradients, folds and copies, which grow with the points, and the widths tell the rest, which grows with the pairs.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
@@ -22,12 +21,13 @@ from ntkviz.gradients.rank import NotRankOne
 from ntkviz.gradients.sketch import Sketch, sketched
 from ntkviz.gradients.stream import gradient_blocks
 from ntkviz.gradients.structured import GraphChanged
-from ntkviz.gradients.terms import Term, TokensTerm, add_all
+from ntkviz.gradients.terms import FactoredColumnsTerm, Term, TokensTerm, add_all
 from ntkviz.kernels.calibrate import best
 from ntkviz.kernels.cost import KernelProfile, Layout, Rates
 from ntkviz.kernels.inputs import token_counts
 from ntkviz.kernels.pntk import sum_head
 from ntkviz.kernels.sketched import random_mixes
+from ntkviz.kernels.stopwatch import Stopwatch
 from ntkviz.models.probes import require_sound
 
 _MIB = 2**20
@@ -65,12 +65,12 @@ def profile_kernel(
         assert points is not None
         if kind in _FEATURES:
             return _FEATURES[kind](module, points, options)
-        began = time.perf_counter()
+        watch = Stopwatch()
         require_sound(module, points[:8])
         measured = _Tangent(Differentiable(module, points), points, kind, options, rates, memory_mb)
         if kind.startswith("proj"):
-            return measured.projected(time.perf_counter() - began)
-        return measured.profile(began)
+            return measured.projected(watch.seconds())
+        return measured.profile(watch)
 
 
 class _Ledger(GramSum):
@@ -128,11 +128,11 @@ class _Tangent:
         """The same for n points; where every point has heads of its own, the readout's are not shared."""
         return self.heads.expand(n, *self.heads.shape) if self.kind == "lpntk" else self.heads
 
-    def profile(self, began: float) -> KernelProfile:
+    def profile(self, watch: Stopwatch) -> KernelProfile:
         """The layouts for all sizes that fit in memory; equal ones are measured once."""
         layouts: list[Layout] = []
         last: object = None
-        setup = time.perf_counter() - began
+        setup = watch.seconds()
         for size in _SIZES:
             room = self.memory_mb * _MIB - 4 * size * size
             if layouts and room < 4 * size:
@@ -156,7 +156,7 @@ class _Tangent:
     def _layout(self, size: int, room: int, last: object) -> tuple[object, Layout | None, float]:
         """What distinguishes the way, the layout (None where it is that of ``last``), and seconds that are spent once."""
         structured, heads = self.model.structured, self._heads_of(size)
-        began = time.perf_counter()
+        watch = Stopwatch()
         with exact_attention():
             if self.n_heads > 1:  # on real points first: it is remembered which heads compress
                 structured.choose(self.x, self._heads_of(len(self.x)), self.model.sizes, 4, room)
@@ -171,7 +171,7 @@ class _Tangent:
                 sketch = Sketch(int(self.options["sketch_dim"]), 0)  # type: ignore[call-overload]
                 terms = sketched(structured, terms, sketch, points, heads, room)
                 groups = structured.passes(terms, size, room)
-            once = time.perf_counter() - began
+            once = watch.seconds()
             layout = self._measured(size, groups)
         return signature, self._with_others(layout), once
 
@@ -198,6 +198,7 @@ class _Tangent:
             tuple(ledger.products),
             tuple(ledger.positions),
             max(sum(term.bytes_a_point for term in group) for group in groups),
+            max((term.columns for group in groups for term in group if isinstance(term, FactoredColumnsTerm)), default=0),
         )
 
     def _run(self, n: int, groups: Sequence[Sequence[Term]]) -> tuple[_Ledger, float]:
@@ -210,10 +211,10 @@ class _Tangent:
             for _ in add_all([term for term in group if not isinstance(term, TokensTerm)], lambda _: ledger):
                 pass
             tables = [term for term in group if isinstance(term, TokensTerm)]
-            began = time.perf_counter()
+            watch = Stopwatch()
             for _ in add_all(tables, lambda _: ledger):
                 pass
-            tokens += time.perf_counter() - began if tables else 0.0
+            tokens += watch.seconds() if tables else 0.0
         return ledger, tokens
 
     def _with_others(self, layout: Layout) -> Layout:
@@ -255,9 +256,9 @@ class _Tangent:
         """Seconds of the exact kernel with which a sketch is compared."""
         if self.kind not in {"hybrid_trntk", "class_sketch_trntk"}:
             return 0.0
-        began = time.perf_counter()
+        watch = Stopwatch()
         class_grams(self.model, self.x[:_CHECKED], memory_mb=self.memory_mb)
-        return time.perf_counter() - began
+        return watch.seconds()
 
 
 def _line(part: int, first: float, most: int, second: float, batches: int) -> tuple[float, float]:
@@ -295,9 +296,9 @@ def _of_activations(model: nn.Module, x: torch.Tensor, options: Mapping[str, obj
 
 def _features(model: nn.Module, x: torch.Tensor, widths: Callable[[torch.Tensor], list[int]]) -> KernelProfile:
     """A kernel of explicit features."""
-    began = time.perf_counter()
+    watch = Stopwatch()
     require_sound(model, x[:8])
-    setup = time.perf_counter() - began
+    setup = watch.seconds()
     points = x[:_FEATURE_POINTS]
     columns = widths(points)
     seconds = best(lambda: widths(points), seconds=_SECONDS) / len(points)

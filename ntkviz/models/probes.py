@@ -321,27 +321,14 @@ def _coverage(look: _Look) -> tuple[ProbeRow, tuple[str, ...]]:
     named = {name: parameter for name, parameter in look.model.named_parameters() if parameter.is_floating_point()}
     if not named:
         return fault("The model has no parameters, so it has no tangent kernel. Bring a trained network.")
+    frozen = [name for name, parameter in named.items() if not parameter.requires_grad]
     try:
-        frozen = [name for name, parameter in named.items() if not parameter.requires_grad]
-        for parameter in named.values():
-            parameter.requires_grad_(True)
-        with torch.enable_grad(), noting_warnings() as told:
-            logits = as_logits(look.model(look.x), len(look.x))
-            if checkpoint := reentrant(logits, told):
-                return fault(checkpoint)
-            if not logits.requires_grad:
-                return fault(
-                    "The logits have no gradient: forward() runs under torch.no_grad(), or detaches or rounds its result. Remove that."
-                )
-            # Random weights: the sum of all logits has no gradient where a softmax ends the network.
-            weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits)
-            gradients = torch.autograd.grad((logits * weights).sum(), list(named.values()), allow_unused=True)
+        by_name = _gradients(look, named)
+    except UnsupportedModel as error:
+        return fault(str(error))
     except Exception as error:
         reason = (str(error).strip().splitlines() or ["no further reason"])[0][:200]
         return fault(f"The model cannot be differentiated: {type(error).__name__}: {reason}.")
-    by_name = dict(zip(named, gradients, strict=True))
-    if scattered := sparse(by_name):
-        return fault(scattered)
     broken = [name for name, gradient in by_name.items() if gradient is not None and not torch.isfinite(gradient).all()]
     if broken:
         return fault(f"Gradients with respect to {listed(broken)} are NaN or infinite, and a kernel of them would be, too.")
@@ -353,6 +340,31 @@ def _coverage(look: _Look) -> tuple[ProbeRow, tuple[str, ...]]:
         text = f"{len(unused)} of {len(named)} parameter tensors play no part in the logits: {listed(unused)}."
         return ProbeRow("coverage", False, "warning", f"{text} They add nothing to a kernel.{still}"), unused
     return ProbeRow("coverage", True, "info", f"The logits depend on all {len(named)} parameter tensors.{still}"), ()
+
+
+def _gradients(look: _Look, named: dict[str, nn.Parameter]) -> dict[str, torch.Tensor | None]:
+    """Gradients of a mix of all logits, by name.
+
+    Raises:
+        UnsupportedModel: when they are not there, or not all of them are right.
+    """
+    for parameter in named.values():
+        parameter.requires_grad_(True)
+    with torch.enable_grad(), noting_warnings() as told:
+        logits = as_logits(look.model(look.x), len(look.x))
+        if checkpoint := reentrant(logits, told):
+            raise UnsupportedModel(checkpoint)
+        if not logits.requires_grad:
+            raise UnsupportedModel(
+                "The logits have no gradient: forward() runs under torch.no_grad(), or detaches or rounds its result. Remove that."
+            )
+        # Random weights: the sum of all logits has no gradient where a softmax ends the network.
+        weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits)
+        gradients = torch.autograd.grad((logits * weights).sum(), list(named.values()), allow_unused=True)
+    by_name: dict[str, torch.Tensor | None] = dict(zip(named, gradients, strict=True))
+    if scattered := sparse(by_name):
+        raise UnsupportedModel(scattered)
+    return by_name
 
 
 def _confirmed(look: _Look, differs: Callable[[_Look], float]) -> float:

@@ -16,7 +16,7 @@ BASE_MB, LEARN_MB = 190.0, 60.0
 #: Seconds that do not depend on the sizes.
 FIXED_SECONDS = {"fidelity": 0.02, "save": 0.04}
 #: Seconds a test point takes in the fidelity: 200 bootstrap resamples of rank correlations.
-FIDELITY_SECONDS = 1e-4
+FIDELITY_SECONDS = 5e-5
 #: What of a stage a second study in the same process takes: torch is there already.
 AGAIN = {"load": 0.1, "probe": 0.2, "self-check": 0.2}
 
@@ -28,7 +28,7 @@ def _power(seconds: float, exponent: float) -> Callable[[int, int], float]:
 
 #: Surrogate -> (seconds from N and C, float64 copies of [N, N] that it holds).
 SURROGATES: dict[str, tuple[Callable[[int, int], float], float]] = {
-    "kglm": (_power(0.35, 1.9), 3.0),
+    "kglm": (_power(0.25, 1.9), 3.0),
     "kglm_sgd": (_power(0.9, 1.9), 2.0),
     "klr": (_power(0.18, 1.8), 3.0),
     "ridge": (_power(0.04, 2.6), 3.0),

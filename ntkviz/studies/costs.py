@@ -30,6 +30,9 @@ _VERSION = 1
 #: A network of which one batch takes minutes is not measured for longer.
 _CHILD_SECONDS = 600
 
+#: Fields of :class:`SubjectCosts` that are numbers.
+_FIXED = ("load", "probe", "self_check", "forward", "base_mb", "input_bytes")
+
 #: Kind and all its options.
 Kernel = tuple[str, Mapping[str, Any]]
 
@@ -120,7 +123,8 @@ def costs_of(subject: Subject, kernels: Sequence[Kernel], *, home: Path) -> Cost
         if "error" in answer:
             refusal = _error(answer["error"])
             raise refusal
-        found = {**found, **answer, "kernels": {**found.get("kernels", {}), **answer["kernels"]}}
+        quiet = {name: min(answer[name], found.get(name, answer[name])) for name in _FIXED}  # other work only adds to it
+        found = {**answer, **quiet, "kernels": {**found.get("kernels", {}), **answer["kernels"]}}
         _remember(subject, home, found)
     return _costs(found)
 
@@ -202,7 +206,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _costs(found: Mapping[str, Any]) -> Costs:
-    fixed = {name: float(found[name]) for name in ("load", "probe", "self_check", "forward", "base_mb", "input_bytes")}
+    fixed = {name: float(found[name]) for name in _FIXED}
     kernels = {
         key: _error(entry["error"]) if "error" in entry else KernelProfile.from_dict(entry)
         for key, entry in found["kernels"].items()

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.cost import KernelProfile, Rates
+from ntkviz.kernels.stopwatch import Stopwatch
 from ntkviz.studies.costs import kernel_id
 from ntkviz.studies.machine import peak_memory_mb, reset_peak_memory
 from ntkviz.studies.pipeline import PROBE_POINTS
@@ -46,18 +46,20 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
         subject = find_subject(request["subject"], home=home)
         data = subject_data(subject.id, home=subject.home)
         model = load_subject_model(subject.id, home=subject.home)
-    from ntkviz.gradients.selfcheck import self_check
-    from ntkviz.kernels.calibrate import rates
-    from ntkviz.models.probes import logits_of, require_sound
-
     x = data.x_train[:_POINTS]
-    with _timed(seconds, "probe"):
+    with _timed(seconds, "probe"):  # a part of each stage is what it imports
+        from ntkviz.models.probes import logits_of, require_sound
+
         require_sound(model, x[:PROBE_POINTS])
     with _timed(seconds, "forward"):
         logits_of(model, x[:_FORWARD_POINTS])
     with _timed(seconds, "self_check"):
+        from ntkviz.gradients.selfcheck import self_check
+
         self_check(model, x)
     base_mb = peak_memory_mb()
+    from ntkviz.kernels.calibrate import rates
+
     known = Rates.from_dict(request["rates"]) if request.get("rates") else rates()
     kernels = {
         kernel_id((kind, options)): _kernel(model, x, kind, options, known, int(request["memory_mb"]))
@@ -93,9 +95,9 @@ def _kernel(model: Any, x: Any, kind: str, options: Mapping[str, Any], rates: Ra
 
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
+    watch = Stopwatch()
     yield
-    seconds[name] = time.perf_counter() - began
+    seconds[name] = watch.seconds()
 
 
 if __name__ == "__main__":

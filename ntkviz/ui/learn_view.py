@@ -26,6 +26,7 @@ READINGS = {
     "concepts/fidelity.md": "Fidelity",
     "concepts/attributions.md": "Attributions and neighbours",
     "concepts/maps.md": "Maps",
+    "concepts/quotes.md": "What a study will take",
     "limitations.md": "Limitations",
 }
 

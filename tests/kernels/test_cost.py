@@ -14,7 +14,7 @@ from ntkviz.kernels.profile import profile_kernel
 from ntkviz.kernels.registry import kernels
 
 RATES = Rates(((8, 1e-9), (128, 4e-9), (8192, 1e-7)), 1e-10, 2e-10, 1e-9, 1e-9)
-LAYOUT = Layout(1000, 32, 1e-3, 1e-4, 0.0, (500, 20_000), ((60, 40), (10, 0)), ((30, 20, 9),), 4000)
+LAYOUT = Layout(1000, 32, 1e-3, 1e-4, 1e-8, (500, 20_000), ((60, 40), (10, 0)), ((30, 20, 9),), 4000, 20_000)
 
 
 def profile(*layouts: Layout) -> KernelProfile:
