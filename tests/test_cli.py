@@ -110,6 +110,16 @@ def test_options_seed_raw_and_all_points_reach_the_study(run):
     assert (spec["seed"], spec["normalize"], spec["n_train"], spec["n_test"]) == (3, False, 400, 20)
 
 
+def test_a_budget_is_told_in_the_quote_and_in_the_notes(run):
+    code, out, err = run("run", *SMALL, "--surrogate", "ridge", "--budget", "600")
+    assert code == 0
+    assert "The exact trace NTK fits in the budget of 10 min" in err
+    assert "note: The exact trace NTK fits" in out
+    code, _, err = run("run", *SMALL, "--kernel", "ck", "--surrogate", "ridge", "--budget", "600")
+    assert code == 2
+    assert "--kernel trntk" in err
+
+
 def test_more_points_than_there_are_is_noted(run):
     code, out, _ = run("run", "--sample", "cancer-mlp", "--n-test", "100000", "--kernel", "inputs", "--surrogate", "ridge")
     assert code == 0

@@ -29,10 +29,10 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class SketchError:
-    """How far a sketch is from the exact kernel, relative to it: ||K^ - K||_F / ||K||_F of the cosine kernels, off the diagonal.
+    """How far a sketch, or a rounded kernel, is from the exact one, relative to it: ||K^ - K||_F / ||K||_F of the cosine kernels, off the diagonal.
 
     Attributes:
-        predicted: by the variance of the sketch.
+        predicted: by the variance of the sketch or of the rounding.
         measured: on a few points whose exact kernel was computed.
         n_checked: how many points those were.
     """
@@ -53,6 +53,7 @@ class Gram:
         rows_diagonal: float64 ``[M]``, each further point with itself.
         coverage: how the gradients were computed; None for kernels without gradients.
         sketch: how far from exact; None for exact kernels.
+        rounding: variance of the first entries by eight-bit arithmetic, see :class:`ntkviz.gradients.gram.GramSum`.
     """
 
     train: np.ndarray
@@ -61,6 +62,7 @@ class Gram:
     rows_diagonal: np.ndarray
     coverage: Coverage | None = None
     sketch: SketchError | None = None
+    rounding: np.ndarray | None = None
 
 
 def unit_heads(model: Differentiable) -> torch.Tensor:
@@ -202,7 +204,7 @@ def finished(total: GramSum, coverage: Coverage | None) -> Gram:
     Raises:
         UnsupportedModel: when a gradient was not finite, naming the samples.
     """
-    gram = Gram(*total.finish(), coverage)
+    gram = Gram(*total.finish(), coverage, rounding=total.rounding if total.int8 else None)
     bad = np.flatnonzero(~np.isfinite(np.concatenate([gram.train_diagonal, gram.rows_diagonal])))
     if len(bad):
         raise UnsupportedModel(

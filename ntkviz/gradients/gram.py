@@ -12,6 +12,8 @@ import torch
 
 from ntkviz.gradients.arithmetic import dot_rows, fast_float32, int8_dot, quantise, squared_norms
 
+#: Training points for whose pairs the rounding of eight-bit products is predicted.
+ROUNDED = 16
 #: Rows and columns of a tile, at most: the tile of K and what is multiplied for it stay in cache.
 _TILE_ROWS, _TILE_COLUMNS = 512, 1024
 #: Bands of rows that a small matrix is cut into, so that little is computed below its diagonal.
@@ -44,6 +46,7 @@ class GramSum:
         dtype: of the sums.
         device: of the sums.
         int8: whether blocks of features are rounded to eight bits; diagonals stay exact.
+        rounding: float64 ``[16, 16]``, variance of the entries of the first training points by that rounding.
     """
 
     n_train: int
@@ -55,6 +58,7 @@ class GramSum:
     train: torch.Tensor = field(init=False)
     rows: torch.Tensor = field(init=False)
     diagonal: torch.Tensor = field(init=False)
+    rounding: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         """Start from zero."""
@@ -62,6 +66,7 @@ class GramSum:
         self.train = torch.zeros(n, n, dtype=self.dtype, device=self.device)
         self.rows = torch.zeros(self.n_rows, self.n_train, dtype=self.dtype, device=self.device)
         self.diagonal = torch.zeros(self.n_train + self.n_rows, dtype=torch.float64, device=self.device)
+        self.rounding = np.zeros((min(ROUNDED, self.n_train),) * 2)
 
     def add(self, features: torch.Tensor, diagonal: torch.Tensor | None = None) -> None:
         """Add one block ``[N + M, width]``, the N training points first; ``diagonal`` where the true norms are known better."""
@@ -154,5 +159,8 @@ class GramSum:
 
     def _add_int8(self, block: torch.Tensor) -> None:
         bits, scale = quantise(block)
+        step = (scale[: len(self.rounding)].double() ** 2 / 12).cpu().numpy()  # variance of one rounded number
+        norm = squared_norms(block[: len(self.rounding)]).cpu().numpy()
+        self.rounding += np.outer(step, norm) + np.outer(norm, step)
         for tile, i, j in self.tiles():
             tile.addcmul_(int8_dot(bits[i], bits[j]) * scale[i, None], scale[None, j])

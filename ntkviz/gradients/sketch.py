@@ -158,7 +158,7 @@ class SketchedTerm(Term):
             )
             assert isinstance(self.term, ColumnsTerm)
             return self.term.gradient(part)
-        i, role = self.uses[0]
+        i, role = next(iter(self.uses))
         site = self.term.sites_by_index[i] if isinstance(self.term, ColumnsTerm) else self.term.site
         size = self.term.size
         made = weight_rows(site, role, factors.left[i][some], factors.compressed[i][some], slice(0, size), size)

@@ -250,7 +250,7 @@ def _notes(gram: Gram) -> tuple[str, ...]:
     notes = []
     if gram.sketch:
         notes.append(
-            f"A random sketch: similarities are off by {gram.sketch.predicted:.1%} by its variance, and by {gram.sketch.measured:.1%} "
+            f"An approximation: similarities are off by {100 * gram.sketch.predicted:.2g} % as predicted, and by {100 * gram.sketch.measured:.2g} % "
             f"on {gram.sketch.n_checked} points whose exact kernel was computed (relative, root mean square)."
         )
     if gram.coverage.reason:

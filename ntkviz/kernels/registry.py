@@ -17,6 +17,12 @@ _ROWS = (
         use_when="By default: it imitates the network best among kernels whose explanations also hold up.",
         caveat="The dearest of the point kernels on convolutions and transformers.",
         layered=True,
+        options={
+            "arithmetic": (
+                "float32",
+                "float32, or int8: gradients rounded to eight bits, faster on large convolutions, error told",
+            )
+        },
     ),
     KernelInfo(
         key="pntk",

@@ -16,6 +16,7 @@ import torch
 from ntkviz.gradients.differentiable import Differentiable
 from ntkviz.gradients.engine import Gram, SketchError, class_grams, tangent_gram
 from ntkviz.gradients.sketch import Sketch
+from ntkviz.kernels.errors import compared
 from ntkviz.kernels.request import KernelRequest
 
 #: Points on which the exact kernel is computed beside the sketch.
@@ -81,9 +82,8 @@ def _error(model: Differentiable, request: KernelRequest, gram: Gram, sketch: Sk
     full = class_grams(model, request.train[points], memory_mb=request.memory_mb).train.astype(np.float64)
     theta = full.reshape(n, c, n, c).transpose(0, 2, 1, 3)
     exact = np.trace(theta, axis1=2, axis2=3)
-    off = ~np.eye(n, dtype=bool)
     scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-    if n < 2 or not (scale[off] > 0).all():
+    if n < 2 or not (scale > 0).all():
         return SketchError(float("nan"), float("nan"), n)
     variance = _mix_variance(theta, n_mixes)
     if sketch is not None:
@@ -92,12 +92,7 @@ def _error(model: Differentiable, request: KernelRequest, gram: Gram, sketch: Sk
     approximate = (
         gram.train[np.ix_(points, points)] if request.square else _again(model, request, sketch, n_mixes)[np.ix_(points, points)]
     )
-    cosine = exact / scale
-    approximate = approximate.astype(np.float64)
-    own = np.sqrt(np.outer(np.diag(approximate), np.diag(approximate)))
-    strength = np.sqrt((cosine[off] ** 2).mean())
-    measured = np.sqrt((((approximate / own) - cosine)[off] ** 2).mean())
-    return SketchError(float(np.sqrt(variance[off].mean()) / strength), float(measured / strength), n)
+    return compared(exact, approximate, variance)
 
 
 def _again(model: Differentiable, request: KernelRequest, sketch: Sketch | None, n_mixes: int) -> np.ndarray:

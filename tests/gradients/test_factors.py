@@ -155,7 +155,7 @@ def test_sums_over_shared_tokens_are_the_dense_tables_kernel(seed, n_train, n_ro
     ids = torch.randint(-1, rows, (n, tokens))  # -1: padding
     right = torch.randn(n, heads, d, tokens)
     total = GramSum(n_train, n_rows, square)
-    add_tokens(total, ids, right, rows)
+    add_tokens(total, ids, right)
     _assert_is_dense(total, ids, right, rows)
 
 
@@ -168,7 +168,7 @@ def test_frequent_and_rare_tokens_are_treated_alike(n: int):
     )
     right = numbers(n, 2, 3, 3)
     total = GramSum(n - n // 3, n // 3)
-    add_tokens(total, ids, right, 40)
+    add_tokens(total, ids, right)
     _assert_is_dense(total, ids, right, 40)
 
 

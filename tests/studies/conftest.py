@@ -80,7 +80,7 @@ def spec(brought) -> Callable[..., StudySpec]:
 
 @pytest.fixture(scope="session")
 def wide(tmp_path_factory) -> tuple[Path, Subject]:
-    """A home with an upload whose kernel takes ten seconds and more, in many short steps."""
+    """A home with an upload whose projected kernel takes ten seconds and more, in many short steps."""
     folder = tmp_path_factory.mktemp("wide")
     files = write_files(folder, width=320, n_train=1200)
     home = folder / "home"

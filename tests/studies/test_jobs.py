@@ -32,7 +32,7 @@ def slow(wide, home) -> StudySpec:
     """A study that takes longer than any test."""
     place, subject = wide
     shutil.copytree(place / "uploads", home / "uploads", dirs_exist_ok=True)
-    return StudySpec(upload=subject.id)
+    return StudySpec(upload=subject.id, kernel="proj_trntk")
 
 
 @pytest.fixture
