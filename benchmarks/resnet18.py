@@ -77,7 +77,11 @@ def errors(model: nn.Module, blocks: KernelBlocks, x: torch.Tensor) -> dict:
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Run, print, keep.
+
+    Raises:
+        SystemExit: when the kernel could not be computed.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=3)

@@ -91,7 +91,7 @@ class Differentiable:
         self.sizes = {k: p.numel() for k, p in self._parameters.items()}
         self.dtype = next(iter(self._parameters.values())).dtype
         self.device = next(iter(self._parameters.values())).device
-        self._probe = x[:_PROBE_SAMPLES]
+        self._probe = x[torch.linspace(0, len(x) - 1, min(len(x), _PROBE_SAMPLES)).long()]
         self.n_logits, self._activation_bytes = self._measure(x[:1])
         self._route: tuple[str, str] | None = None
         truth = self._truth()

@@ -75,10 +75,11 @@ def _plan(tracer: Tracer, x: torch.Tensor, v: torch.Tensor, truth: Mapping[str, 
     x = x if given > 2 else x[[0, *range(given), given - 1]]  # two copies of a sample would look like any batch of two
     truth = truth if given > 2 else {name: g[[0, *range(given), given - 1]] for name, g in truth.items()}
     logits, batch, left_over = _pass(tracer, x, v)
+    opposite = _pass(tracer, x.flip(0), v)[1]
     alone = [_pass(tracer, x[[i, i]], v)[1] for i in range(len(x))]
-    if any(keys_of(one.sites) != keys_of(batch.sites) for one in alone):
+    if any(keys_of(one.sites) != keys_of(batch.sites) for one in (opposite, *alone)):
         raise _NotTraceable("a batch and its samples run different operations")
-    placed, unplaced = place(batch, alone)
+    placed, unplaced = place([batch, opposite], alone)
     left_over = unplaced | left_over
     uses = _uses(placed, batch.trace, left_over)
     largest = max(float(g.abs().max()) for g in truth.values())

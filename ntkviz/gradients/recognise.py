@@ -54,21 +54,24 @@ class Pass:
         return [self.gradients[i].detach(), site.saved(self.trace.nodes[site.node]).detach()]
 
 
-def place(batch: Pass, alone: Sequence[Pass]) -> tuple[list[Site | None], dict[str, str]]:
-    """Find each site's layout by comparing a batch with its samples.
+def place(batches: Sequence[Pass], alone: Sequence[Pass]) -> tuple[list[Site | None], dict[str, str]]:
+    """Find each site's layout by comparing batches with their samples.
 
     Args:
-        batch: of n samples.
-        alone: of two copies of every sample, with the same sites in the same order.
+        batches: n samples in some order, and the same samples in the opposite order: a model that sorts its samples inside has
+            no layout that holds for both.
+        alone: of two copies of every sample, in the first order, with the same sites in the same order.
 
     Returns:
-        The batch's sites with their layouts, None for those without, and name -> reason for the parameters of these.
+        The first batch's sites with their layouts, None for those without, and name -> reason for the parameters of these.
     """
     placed: list[Site | None] = []
     left_over = {}
-    for i, site in enumerate(batch.sites):
-        layout = find_layout(batch.seen(i), [one.seen(i) for one in alone])
-        if layout is None or not _fits(site, layout):
+    for i, site in enumerate(batches[0].sites):
+        singles = [one.seen(i) for one in alone]
+        found = {find_layout(batches[0].seen(i), singles), find_layout(batches[1].seen(i), singles[::-1])}
+        layout = found.pop()
+        if found or layout is None or not _fits(site, layout):
             left_over |= dict.fromkeys(site.parameters.values(), "the samples of a batch cannot be told apart in its layer")
             placed.append(None)
         else:

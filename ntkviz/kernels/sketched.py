@@ -38,19 +38,19 @@ def random_mixes(n_logits: int, n_mixes: int | None, seed: int) -> np.ndarray:
 
     Args:
         n_logits: C.
-        n_mixes: r; None means C, the unit vectors.
+        n_mixes: r; None, C and more mean the C unit vectors, which is exact.
         seed: of the mixes.
 
     Returns:
         float64 ``[r, C]`` with orthogonal rows of squared norm C / r.
 
     Raises:
-        ValueError: for r outside 1..C.
+        ValueError: for r below 1.
     """
-    if n_mixes is None or n_mixes == n_logits:
-        return np.eye(n_logits)
-    if not isinstance(n_mixes, int) or not 1 <= n_mixes <= n_logits:
+    if n_mixes is not None and (not isinstance(n_mixes, int) or n_mixes < 1):
         raise ValueError(f"n_mixes must be an integer from 1 to C = {n_logits}, got {n_mixes!r}.")
+    if n_mixes is None or n_mixes >= n_logits:
+        return np.eye(n_logits)
     normal = np.random.default_rng([seed, n_logits]).standard_normal((n_logits, n_mixes))
     q, r = np.linalg.qr(normal)
     return (q * np.sign(np.diag(r))).T * np.sqrt(n_logits / n_mixes)  # the sign makes the rows uniform on the sphere
