@@ -61,6 +61,12 @@ class Sketch:
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}.")
         self.length = largest_prime(self.dim)
+        self.begin(0, torch.zeros(0))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was sketched."""
+        return len(self.energy) > 0
 
     def begin(self, n_points: int, like: torch.Tensor) -> None:
         """Zeros for all points."""

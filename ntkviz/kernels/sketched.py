@@ -70,6 +70,9 @@ def _gram(request: KernelRequest, sketch: Sketch | None, n_mixes: int | None) ->
         sketch=sketch,
         on_progress=request.on_progress,
     )
+    sketch = sketch if sketch is not None and sketch.is_used else None
+    if sketch is None and len(mixes) == model.n_logits:
+        return gram  # nothing was approximated
     error = _error(model, request, gram, sketch, len(mixes))
     return Gram(gram.train, gram.rows, gram.train_diagonal, gram.rows_diagonal, gram.coverage, error)
 

@@ -23,7 +23,7 @@ def run_box(specs: list[StudySpec]) -> None:
     """
     if not specs:
         return
-    with st.spinner("Measuring what this costs on this machine: some seconds, once for each network and kernel"):
+    with st.spinner(quick.MEASURING):
         estimate = quote(specs)
     refusal = _refusal(estimate)
     with st.container(border=True, key="quote"):

@@ -79,6 +79,15 @@ def test_quote_follows_the_choices(open_page):
     assert app.button(key="run").label == "Run 2 studies"
 
 
+def test_a_time_budget_is_answered_beside_the_quote(open_page):
+    app = small(open_page())
+    assert not [info for info in app.info if "budget" in info.value]
+    app.number_input(key="_budget").set_value(600).run()
+    assert "The exact trace NTK fits in the budget of 10 min" in app.info[0].value
+    app.pills(key="_kernels").set_value(["ck"]).run()
+    assert not [info for info in app.info if "budget" in info.value]
+
+
 def test_over_budget_is_refused_with_the_way_out(open_page, monkeypatch):
     monkeypatch.setenv("NTKVIZ_MEMORY_MB", "100")
     app = open_page()
