@@ -12,7 +12,17 @@ from pathlib import Path
 
 from ntkviz.errors import BudgetExceeded, NtkvizError
 from ntkviz.studies.budget import within_budget
-from ntkviz.studies.cost import AGAIN, BASE_MB, FIDELITY_SECONDS, FIXED_SECONDS, LEARN_MB, RATE, RATE_EXPONENT, SURROGATES
+from ntkviz.studies.cost import (
+    AGAIN,
+    BASE_MB,
+    ENGINE_RATE,
+    FIDELITY_SECONDS,
+    FIXED_SECONDS,
+    LEARN_MB,
+    RATE,
+    RATE_EXPONENT,
+    SURROGATES,
+)
 from ntkviz.studies.costs import Costs, Kernel, are_known, costs_of
 from ntkviz.studies.machine import gemm_rate, memory_limit_mb
 from ntkviz.studies.pipeline import STAGES
@@ -137,7 +147,7 @@ def quote(specs: Sequence[StudySpec], *, home: Path | None = None) -> Quote:
         choices += [choice] if choice else []
     planned = _planned(chosen, store)
     costs = {name: costs_of(subject, kernels, home=store.home) for name, (subject, kernels) in _to_measure(planned).items()}
-    speed = (RATE / gemm_rate()) ** RATE_EXPONENT
+    speed = _slowness(costs)
     per_spec: list[dict[str, float]] = []
     memory, disk = 0.0, 0.0
     for one in planned:
@@ -199,6 +209,13 @@ def _to_measure(planned: Sequence[_Planned]) -> dict[str, tuple[Subject, list[Ke
         if one.computes:
             needed.setdefault(one.subject.id, (one.subject, []))[1].append(one.kernel)
     return needed
+
+
+def _slowness(costs: dict[str, Costs]) -> float:
+    """How much longer than on the machine of the constants the stages after the kernel take; kept rates are steadier than a new one."""
+    if costs:
+        return (ENGINE_RATE / next(iter(costs.values())).rates.flops) ** RATE_EXPONENT
+    return (RATE / gemm_rate()) ** RATE_EXPONENT
 
 
 def _study_cost(planned: _Planned, costs: Costs | None, speed: float) -> tuple[dict[str, float], float, float]:
