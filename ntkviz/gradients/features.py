@@ -27,8 +27,9 @@ class Features:
     arrays: dict[str, torch.Tensor]
 
     def dot(self, other: "Features") -> torch.Tensor:
-        """Raw kernel of these points with others, float32 ``[n, m]``."""
-        total = torch.zeros(self._count(), other._count())
+        """Raw kernel of these points with others, ``[n, m]``."""
+        dtype = next((a.dtype for name, a in self.arrays.items() if name != "energy" and a.is_floating_point()), None)
+        total = torch.zeros(self._count(), other._count(), dtype=dtype)
         for name, array in self.arrays.items():
             kind, _, part = name.partition("-")
             if kind == "columns":

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from ntkviz.gradients.derived import Origin, origins
+
 #: Nodes that hand a parameter on transposed: ``F.linear`` without a fused route.
 _TRANSPOSED = "TBackward0"
 
@@ -24,12 +26,14 @@ class Use:
         node: index of the operation's node in the walk.
         slot: which input of the operation it is.
         transposed: whether it is transposed on the way.
+        made: where it is no parameter but a tensor made of some, how it is made.
     """
 
     parameter: str
     node: int
     slot: int
     transposed: bool
+    made: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,16 @@ class Trace:
     Attributes:
         nodes: autograd nodes in the order of the walk, alive as long as the trace.
         uses: every use of every parameter, in the order of the walk.
+        leaves: ``id`` of a leaf tensor -> name of the parameter.
     """
 
     nodes: list[Any]
     uses: tuple[Use, ...]
+    leaves: Mapping[int, str]
+
+    def origins(self) -> dict[Any, Origin]:
+        """See :func:`ntkviz.gradients.derived.origins`."""
+        return origins(self.nodes, self.leaves)
 
 
 def walk(logits: torch.Tensor, leaves: Mapping[int, str]) -> Trace:
@@ -74,7 +84,7 @@ def walk(logits: torch.Tensor, leaves: Mapping[int, str]) -> Trace:
         for name, transposed in [_parameter(child, leaves)]
         if name is not None
     )
-    return Trace(nodes, uses)
+    return Trace(nodes, uses, leaves)
 
 
 def _only_transposes(node: Any) -> bool:

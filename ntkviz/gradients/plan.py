@@ -1,11 +1,11 @@
 """Which parameters the structured path covers, proven on a few samples of the model at hand."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from ntkviz.gradients.derived import Origin, Pull, leaves_behind
 from ntkviz.gradients.graph import Trace
 from ntkviz.gradients.recognise import Pass, find_sites, place
 from ntkviz.gradients.sites import Site
@@ -30,16 +30,18 @@ class Plan:
         readout: index of the site whose output is the logits, or None.
         left_shapes: of each site's left factor, a sample.
         right_shapes: of each site's right factor, a sample and head.
+        made: tensors that are made of parameters alone, and the ways from them to the parameters.
     """
 
     sites: tuple[Site, ...] = ()
     uses: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     left_over: Mapping[str, str] = field(default_factory=dict)
     places: tuple[int, ...] = ()
-    keys: tuple[Site, ...] = ()
+    keys: tuple[object, ...] = ()
     readout: int | None = None
     left_shapes: tuple[tuple[int, ...], ...] = ()
     right_shapes: tuple[tuple[int, ...], ...] = ()
+    made: Mapping[Origin, Mapping[str, Pull]] = field(default_factory=dict)
 
 
 def make_plan(tracer: Tracer, x: torch.Tensor, v: torch.Tensor, truth: Mapping[str, torch.Tensor]) -> Plan:
@@ -74,14 +76,20 @@ def _plan(tracer: Tracer, x: torch.Tensor, v: torch.Tensor, truth: Mapping[str, 
     given = len(x)
     x = x if given > 2 else x[[0, *range(given), given - 1]]  # two copies of a sample would look like any batch of two
     truth = truth if given > 2 else {name: g[[0, *range(given), given - 1]] for name, g in truth.items()}
-    logits, batch, left_over = _pass(tracer, x, v)
-    opposite = _pass(tracer, x.flip(0), v)[1]
-    alone = [_pass(tracer, x[[i, i]], v)[1] for i in range(len(x))]
-    if any(keys_of(one.sites) != keys_of(batch.sites) for one in (opposite, *alone)):
+    runs = [tracer.run(part) for part in (x, x.flip(0), *(x[[i, i]] for i in range(len(x))))]
+    made = _made([trace for _, trace in runs])
+    left_over: dict[str, str] = {}
+    passes = []
+    for logits, trace in runs:
+        sites, others = find_sites(trace, made)
+        left_over |= others
+        passes.append(Pass(trace, sites, gradients_at(logits, trace, sites, v.expand_as(logits), keep=True)))
+    batch, opposite, *alone = passes
+    if any(keys_of(one.sites) != keys_of(batch.sites) for one in passes):
         raise _NotTraceable("a batch and its samples run different operations")
     placed, unplaced = place([batch, opposite], alone)
     left_over = unplaced | left_over
-    uses = _uses(placed, batch.trace, left_over)
+    uses = _uses(placed, left_over)
     largest = max(float(g.abs().max()) for g in truth.values())
     for name, gradient in _gradients(placed, uses, batch, len(x)).items():
         if not _agrees(gradient, truth[name], largest):
@@ -90,30 +98,35 @@ def _plan(tracer: Tracer, x: torch.Tensor, v: torch.Tensor, truth: Mapping[str, 
         if name not in uses and name not in left_over and bool(gradient.any()):
             left_over[name] = "it is used where the autograd graph does not show it"
     uses = {name: where for name, where in uses.items() if name not in left_over}
-    return _compact(placed, uses, left_over, batch, logits)
+    return _compact(placed, uses, left_over, batch, runs[0][0], made)
 
 
-def _pass(tracer: Tracer, x: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, Pass, dict[str, str]]:
-    """Logits, a pass forth and back, and name -> reason for parameters with a use that is no site."""
-    logits, trace = tracer.run(x)
-    sites, left_over = find_sites(trace)
-    return logits, Pass(trace, sites, gradients_at(logits, trace, sites, v.expand_as(logits), keep=True)), left_over
+def _made(traces: Sequence[Trace]) -> dict[Origin, dict[str, Pull]]:
+    """Tensors that are made of parameters alone: passes over different samples and numbers of samples have them alike."""
+    shared = set.intersection(*(set(trace.origins().values()) for trace in traces))
+    found: dict[Origin, dict[str, Pull]] = {}
+    first = traces[0]
+    for node, origin in first.origins().items():
+        if origin in shared and origin not in found:
+            leaves = leaves_behind(node, first.leaves)
+            if leaves:
+                found[origin] = {name: Pull(node, leaf, origin[1]) for name, leaf in leaves.items()}
+    return found
 
 
-def keys_of(sites: Sequence[Site]) -> tuple[Site, ...]:
+def keys_of(sites: Sequence[Site]) -> tuple[object, ...]:
     """What must be the same in every pass."""
     return tuple(site.key() for site in sites)
 
 
-def _uses(placed: Sequence[Site | None], trace: Trace, left_over: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
+def _uses(placed: Sequence[Site | None], left_over: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
     """Covered parameter -> where it is used."""
     uses: dict[str, list[tuple[int, str]]] = {}
     for i, site in enumerate(placed):
         for role, name in site.parameters.items() if site else ():
             if name not in left_over:
                 uses.setdefault(name, []).append((i, role))
-    counted = Counter(use.parameter for use in trace.uses)
-    return {name: where for name, where in uses.items() if counted[name] == len(where)}
+    return uses
 
 
 def _gradients(
@@ -144,6 +157,7 @@ def _compact(
     left_over: dict[str, str],
     batch: Pass,
     logits: torch.Tensor,
+    made: dict[Origin, dict[str, Pull]],
 ) -> Plan:
     """Leave out sites that no covered parameter needs."""
     needed = sorted({i for where in uses.values() for i, _ in where})
@@ -159,6 +173,7 @@ def _compact(
         next((i for i, site in enumerate(kept) if nodes[site.node] is logits.grad_fn), None),
         tuple(tuple(site.left(nodes[site.node], n).shape[1:]) for site in kept),
         tuple(tuple(site.right(batch.gradients[old], n).shape[1:]) for old, site in zip(needed, kept, strict=True)),
+        made,
     )
 
 

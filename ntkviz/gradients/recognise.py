@@ -1,11 +1,13 @@
 """Autograd nodes that we know how to take apart; every other use of a parameter is left to ``torch.func``."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from ntkviz.gradients.derived import DerivedSite, Origin, Pull
 from ntkviz.gradients.graph import Trace, Use
 from ntkviz.gradients.layout import Layout, find_layout
 from ntkviz.gradients.sites import ConvSite, EmbeddingSite, MatmulSite, ScaleSite, Site
@@ -13,25 +15,55 @@ from ntkviz.gradients.sites import ConvSite, EmbeddingSite, MatmulSite, ScaleSit
 _ANYWHERE = Layout()
 
 
-def find_sites(trace: Trace) -> tuple[list[Site], dict[str, str]]:
+def find_sites(trace: Trace, made: Mapping[Origin, Mapping[str, Pull]]) -> tuple[list[Site], dict[str, str]]:
     """The sites of a pass, their layouts still unknown.
+
+    Args:
+        trace: of the pass.
+        made: tensors that are made of parameters alone, and the way from each to its parameters.
 
     Returns:
         The sites in the order of the walk, and name -> reason for every parameter with a use that is none.
     """
-    at: dict[int, list[Use]] = {}
-    for use in trace.uses:
-        at.setdefault(use.node, []).append(use)
-    sites, left_over = [], {}
-    for index, uses in sorted(at.items()):
+    sites: list[Site] = []
+    left_over: dict[str, str] = {}
+    for index, uses in sorted(_uses_by_node(trace, made).items()):
         node = trace.nodes[index]
         make = _KINDS.get(node.name())
-        site = make(index, node, {u.slot: u for u in uses}) if make else None
+        site = make(index, node, uses) if make else None
         if site is None:
-            left_over |= {u.parameter: f"used by {_plain(node.name())}" for u in uses}
+            names = {name for use in uses.values() for name in ([use.parameter] if use.made is None else made[use.made])}
+            left_over |= dict.fromkeys(names, f"used by {_plain(node.name())}")
         else:
-            sites.append(site)
+            sites += _split(site, {use.parameter: use for use in uses.values()}, made)
     return sites, left_over
+
+
+def _uses_by_node(trace: Trace, made: Mapping[Origin, object]) -> dict[int, dict[int, Use]]:
+    """Node -> slot -> what enters there: parameters, and tensors made of them where they meet data."""
+    at: dict[int, dict[int, Use]] = {}
+    there = {node: origin for node, origin in trace.origins().items() if origin in made} if made else {}
+    for use in trace.uses:
+        if trace.nodes[use.node] not in there:
+            at.setdefault(use.node, {})[use.slot] = use
+    for index, node in enumerate(trace.nodes if there else []):
+        if node in there:
+            continue
+        for slot, (child, _) in enumerate(node.next_functions):
+            if child in there and slot not in at.get(index, {}):
+                at.setdefault(index, {})[slot] = Use(f"made {slot}", index, slot, False, there[child])
+    return at
+
+
+def _split(site: Site, uses: Mapping[str, Use], made: Mapping[Origin, Mapping[str, Pull]]) -> list[Site]:
+    """A site as its parameters see it, and for each parameter behind a made tensor one of its own."""
+    own = {role: name for role, name in site.parameters.items() if uses[name].made is None}
+    out: list[Site] = [replace(site, parameters=own)] if own else []
+    for role, name in site.parameters.items():
+        origin = uses[name].made
+        for parameter, pull in made[origin].items() if origin is not None else ():
+            out.append(DerivedSite(site.node, {"weight": parameter}, _ANYWHERE, site, role, pull))
+    return out
 
 
 @dataclass(frozen=True)
@@ -71,19 +103,12 @@ def place(batches: Sequence[Pass], alone: Sequence[Pass]) -> tuple[list[Site | N
         singles = [one.seen(i) for one in alone]
         found = {find_layout(batches[0].seen(i), singles), find_layout(batches[1].seen(i), singles[::-1])}
         layout = found.pop()
-        if found or layout is None or not _fits(site, layout):
+        if found or layout is None or not site.fits(layout):
             left_over |= dict.fromkeys(site.parameters.values(), "the samples of a batch cannot be told apart in its layer")
             placed.append(None)
         else:
-            placed.append(replace(site, layout=layout))
+            placed.append(site.placed(layout))
     return placed, left_over
-
-
-def _fits(site: Site, layout: Layout) -> bool:
-    """The batch must lie where the operation does not mix it."""
-    if isinstance(site, ScaleSite):
-        return all(shape[layout.axis] == 1 for shape in site.shapes.values())
-    return layout.axis == 0 or isinstance(site, EmbeddingSite)
 
 
 def _matmul(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
@@ -95,10 +120,8 @@ def _matmul(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
         return None
     if weight not in uses:  # a bias alone: the weight is no parameter
         return None
-    if 0 in roles and 0 in uses:
-        bias = node.next_functions[0][0].variable
-        if uses[0].transposed or bias.numel() != node._input_metadata[0].shape[1]:
-            return None
+    if 0 in roles and 0 in uses and (uses[0].transposed or math.prod(_shape(node, 0)) != node._input_metadata[0].shape[1]):
+        return None
     names = {roles[slot]: use.parameter for slot, use in uses.items()}
     return MatmulSite(index, names, _ANYWHERE, turned=not uses[weight].transposed)
 
@@ -108,7 +131,7 @@ def _convolution(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
     roles = {1: "weight", 2: "bias"}
     if 1 not in uses or not set(uses) <= set(roles) or node._saved_transposed or any(u.transposed for u in uses.values()):
         return None
-    kernel = tuple(node.next_functions[1][0].variable.shape[2:])
+    kernel = _shape(node, 1)[2:]
     names = {roles[slot]: use.parameter for slot, use in uses.items()}
     return ConvSite(
         index,
@@ -142,11 +165,10 @@ def _broadcast(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
     if len(uses) != 1 or getattr(node, "_saved_alpha", 1) != 1:
         return None
     ((slot, use),) = uses.items()
-    leaf = node.next_functions[slot][0]
-    if use.transposed or not hasattr(leaf, "variable"):
+    if use.transposed:
         return None
-    role = "weight" if node.name() == "MulBackward0" else "bias"
-    own = tuple(leaf.variable.shape)
+    role = "bias" if node.name() in {"AddBackward0", "ExpandBackward0"} else "weight"
+    own = _shape(node, slot)
     aligned = (1,) * (len(node._input_metadata[0].shape) - len(own)) + own
     return ScaleSite(index, {role: use.parameter}, _ANYWHERE, node.name(), {role: aligned}, slot)
 
@@ -156,7 +178,7 @@ def _embedding(index: int, node: Any, uses: Mapping[int, Use]) -> Site | None:
     if node._saved_scale_grad_by_freq or node._saved_sparse or uses[0].transposed:
         return None
     padding = node._saved_padding_idx
-    n_rows = node.next_functions[0][0].variable.shape[0]
+    n_rows = _shape(node, 0)[0]
     return EmbeddingSite(index, {"weight": uses[0].parameter}, _ANYWHERE, n_rows, padding if 0 <= padding < n_rows else -1)
 
 
@@ -168,9 +190,18 @@ _KINDS: dict[str, Callable[[int, Any, Mapping[int, Use]], Site | None]] = {
     "NativeLayerNormBackward0": _norm,
     "NativeGroupNormBackward0": _norm,
     "AddBackward0": _broadcast,
+    "SubBackward0": _broadcast,
     "MulBackward0": _broadcast,
+    "DivBackward0": _broadcast,
+    "ExpandBackward0": _broadcast,
     "EmbeddingBackward0": _embedding,
 }
+
+
+def _shape(node: Any, slot: int) -> tuple[int, ...]:
+    """Shape of what enters an operation."""
+    child = node.next_functions[slot][0]
+    return tuple(child.variable.shape if hasattr(child, "variable") else child._input_metadata[0].shape)
 
 
 def _plain(node_name: str) -> str:

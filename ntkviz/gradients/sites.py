@@ -35,9 +35,21 @@ class Site(ABC):
     parameters: Mapping[str, str]
     layout: Layout
 
-    def key(self) -> "Site":
+    def key(self) -> object:
         """What is the same in every pass."""
         return replace(self, node=-1, layout=Layout())
+
+    def placed(self, layout: Layout) -> "Site":
+        """The same site with a layout."""
+        return replace(self, layout=layout)
+
+    def at(self, node: int) -> "Site":
+        """The same site in another pass."""
+        return replace(self, node=node)
+
+    def fits(self, layout: Layout) -> bool:
+        """Whether the batch may lie there: where the operation does not mix it."""
+        return layout.axis == 0
 
     @abstractmethod
     def saved(self, node: Any) -> torch.Tensor:
@@ -169,13 +181,23 @@ class ScaleSite(Site):
     shapes: Mapping[str, tuple[int, ...]]
     slot: int = 0
 
+    def fits(self, layout: Layout) -> bool:
+        """Not along an axis that the parameter has."""
+        return all(shape[layout.axis] == 1 for shape in self.shapes.values())
+
     def saved(self, node: Any) -> torch.Tensor:
         """What the scale multiplies: the normalised input, or the other operand; nothing for additions."""
-        shape = tuple(node._input_metadata[0].shape)
-        if self.kind == "AddBackward0":
-            return torch.zeros((), device=node._input_metadata[0].device).expand(shape)
+        output = node._input_metadata[0]
+        shape = tuple(output.shape)
+        if self.kind in {"AddBackward0", "ExpandBackward0"}:
+            return torch.zeros((), device=output.device).expand(shape)
+        if self.kind == "SubBackward0":
+            return torch.tensor(-1.0 if self.slot else 1.0, dtype=output.dtype, device=output.device).expand(shape)
         if self.kind == "MulBackward0":
             return (node._saved_other if self.slot == 0 else node._saved_self).expand(shape)
+        if self.kind == "DivBackward0":
+            other = node._saved_other
+            return (1 / other if self.slot == 0 else -node._saved_self / other.square()).expand(shape)
         x = node._saved_input
         if self.kind == "NativeBatchNormBackward0":
             along = (-1, *[1] * (x.ndim - 2))
@@ -205,6 +227,10 @@ class EmbeddingSite(Site):
 
     n_rows: int
     padding: int
+
+    def fits(self, layout: Layout) -> bool:
+        """Anywhere among the ids."""
+        return True
 
     def saved(self, node: Any) -> torch.Tensor:
         """The ids."""

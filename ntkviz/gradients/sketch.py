@@ -5,8 +5,8 @@ basis for each parameter; coordinates in it are exact, and only what is left ove
 the error) is small. Entry e of a parameter's gradient for head h goes, with a random sign of its own, to place (e + o_h) mod k of
 a vector of length k: an unbiased sketch of all heads' gradients together, because entries that share a place have independent
 signs (Charikar, Chen and Farach-Colton, 2002). k is prime, so that no structure of a weight (rows, channels, windows) puts its
-strong entries in the same places; offsets differ between heads, because an entry has the same sign for all of them. Folding
-reads every entry once, in order. Norms are kept exactly.
+strong entries in the same places; offsets differ between heads, because an entry has the same sign for all of them, and heads have
+a sign each, because there may be more of them than places. Folding reads every entry once, in order. Norms are kept exactly.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,10 +78,11 @@ class Sketch:
         bits = self._stream(name, 0).bytes((size + 7) // 8)
         return torch.from_numpy(np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=size).astype(np.float32) * 2 - 1)
 
-    def offsets(self, name: str, heads: int) -> list[int]:
-        """A place for each head to begin at, different as long as there are places."""
+    def turns(self, name: str, heads: int) -> list[tuple[int, int]]:
+        """A place for each head to begin at, different as long as there are places, and a sign for heads that must share one."""
         stream = self._stream(name, 1)
-        return stream.choice(self.length, size=heads, replace=heads > self.length).tolist()
+        offsets = stream.choice(self.length, size=heads, replace=heads > self.length).tolist()
+        return list(zip(offsets, stream.choice((-1, 1), size=heads).tolist(), strict=True))
 
     def _stream(self, name: str, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, *name.encode()])
@@ -152,7 +153,7 @@ class SketchedTerm(Term):
             self._signs = self.sketch.signs(name, self.term.size).to(gradient)
         folded = fold(gradient.mul_(self._signs), self.sketch.length)
         return sum(
-            (folded[:, h].roll(offset, dims=1) for h, offset in enumerate(self.sketch.offsets(name, heads))),
+            (folded[:, h].roll(offset, dims=1) * sign for h, (offset, sign) in enumerate(self.sketch.turns(name, heads))),
             torch.zeros_like(folded[:, 0]),
         )
 
@@ -231,7 +232,7 @@ def sketched(
             pass
         for term, pilot in zip(wide, pilots, strict=True):
             term.prepare(pilot.take())
-    return out + list(wide)
+    return [*wide, *out]  # all sketched terms go through one pass, the first one: they share their arrays
 
 
 def fold(values: torch.Tensor, length: int) -> torch.Tensor:

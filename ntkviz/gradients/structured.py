@@ -6,7 +6,7 @@ together are computed in further passes over the data.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch.autograd.graph import GradientEdge
@@ -106,7 +106,7 @@ class Structured:
         for term in terms:
             needed = term.bytes_a_point * n_points
             for k, (taken, group) in enumerate(groups):
-                if taken + needed <= memory_bytes:
+                if taken + needed <= memory_bytes or not needed:  # what holds nothing of its own writes into the first's arrays
                     groups[k] = (taken + needed, [*group, term])
                     break
             else:
@@ -238,10 +238,10 @@ class Structured:
         Raises:
             GraphChanged: when the pass has others.
         """
-        found, left_over = find_sites(trace)
+        found, left_over = find_sites(trace, self.plan.made)
         if keys_of(found) != self.plan.keys or not set(left_over) <= set(self.plan.left_over):
             raise GraphChanged("a batch ran other operations than the samples that were tried")
-        return [replace(site, node=found[place].node) for site, place in zip(self.plan.sites, self.plan.places, strict=True)]
+        return [site.at(found[place].node) for site, place in zip(self.plan.sites, self.plan.places, strict=True)]
 
 
 def _readout_input(trace: Trace) -> GradientEdge:

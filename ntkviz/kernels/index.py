@@ -21,6 +21,7 @@ from ntkviz.gradients.differentiable import Differentiable, held
 from ntkviz.gradients.engine import tangent_gram, unit_heads
 from ntkviz.gradients.features import Features, KernelFeatures
 from ntkviz.gradients.rank import NotRankOne
+from ntkviz.gradients.structured import GraphChanged
 from ntkviz.types import ProgressFn, silent
 
 _FORMAT = 1
@@ -56,7 +57,7 @@ class KernelIndex:
         try:
             head = json.loads((folder / "index.json").read_text())
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in head["arrays"]}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError) as error:
             raise StoreCorrupted(f"The index in {folder.name} is not complete ({error}). Build it again.") from error
         if head["format"] != _FORMAT or head["weights"] != fingerprint(model):
             raise ValueError("The index belongs to another network or version of ntkviz. Build it again with this model.")
@@ -64,9 +65,10 @@ class KernelIndex:
         self._points = torch.from_numpy(arrays.pop("points"))
         self._diagonal = np.asarray(arrays.pop("diagonal"))
         self._stored = Features({name: torch.from_numpy(a) for name, a in arrays.items()})
-        with held(model, self._points[:3]) as (module, (few,)):
+        with held(model, self._points[:4]) as (module, (few,)):  # the first four decide on the terms, as when it was built
             assert few is not None
-            self._differentiable = Differentiable(module, few)
+            self._differentiable = Differentiable(module, self._points)
+            self._differentiable.structured.incompressible |= set(head["incompressible"])
             self._features = KernelFeatures(
                 self._differentiable, few, unit_heads(self._differentiable), sketch_dim=head["sketch_dim"], seed=head["seed"]
             )
@@ -97,7 +99,7 @@ class KernelIndex:
             The index, opened.
 
         Raises:
-            UnsupportedModel: when a parameter is not covered.
+            UnsupportedModel: when a parameter is not covered, or the model runs other operations for some points.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with held(model, x_train) as (module, (x,)):
@@ -109,14 +111,11 @@ class KernelIndex:
                     f"The index needs layers that can be taken apart; {', '.join(missing[:3])} of this model cannot. "
                     "Use kernel_matrix(model, x, x_train) for rows."
                 )
-            features = KernelFeatures(differentiable, x, unit_heads(differentiable), sketch_dim=sketch_dim, seed=seed)
-            stored = features.compute(x, on_progress=on_progress)
+            features, stored = _computed(differentiable, x, sketch_dim, seed, on_progress)
             arrays = {**features.state(), **stored.arrays, "points": x}
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array.detach().cpu().numpy())
-        np.save(folder / "diagonal.npy", stored.diagonal())
         head = {"format": _FORMAT, "weights": fingerprint(model), "sketch_dim": sketch_dim, "seed": seed}
-        (folder / "index.json").write_text(json.dumps(head | {"arrays": [*arrays, "diagonal"]}))
+        head |= {"incompressible": sorted(differentiable.structured.incompressible)}
+        _write(folder, head, {name: a.detach().cpu().numpy() for name, a in arrays.items()} | {"diagonal": stored.diagonal()})
         return cls(folder, model)
 
     def rows(self, x: torch.Tensor | np.ndarray) -> np.ndarray:
@@ -173,6 +172,35 @@ class KernelIndex:
             gram = tangent_gram(self._differentiable, chosen, point, heads=unit_heads(self._differentiable), square=False)
         scale = np.sqrt(gram.rows_diagonal[:, None] * gram.train_diagonal[None, :])
         return np.divide(gram.rows, scale, out=np.zeros(gram.rows.shape), where=scale > 0).astype(np.float32)
+
+
+def _computed(
+    model: Differentiable, x: torch.Tensor, sketch_dim: int, seed: int, on_progress: ProgressFn
+) -> tuple[KernelFeatures, Features]:
+    """Features of all points, begun again when heads turn out not to compress.
+
+    Raises:
+        UnsupportedModel: when a batch runs other operations than the samples that were tried.
+    """
+    while True:
+        features = KernelFeatures(model, x, unit_heads(model), sketch_dim=sketch_dim, seed=seed)
+        try:
+            return features, features.compute(x, on_progress=on_progress)
+        except NotRankOne:  # the layer is noted, and the next try keeps all its heads
+            continue
+        except GraphChanged as error:
+            raise UnsupportedModel(
+                f"The index needs the same operations for all points: {error}. Use kernel_matrix(model, x, x_train) for rows."
+            ) from error
+
+
+def _write(folder: Path, head: dict[str, object], arrays: dict[str, np.ndarray]) -> None:
+    """Replace file by file, so that an index that is open keeps its old ones; without ``index.json`` there is no index."""
+    (folder / "index.json").unlink(missing_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.part.npy", array)
+        (folder / f"{name}.part.npy").replace(folder / f"{name}.npy")
+    (folder / "index.json").write_text(json.dumps(head | {"arrays": list(arrays)}))
 
 
 def fingerprint(model: nn.Module) -> str:

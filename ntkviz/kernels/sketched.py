@@ -21,6 +21,8 @@ from ntkviz.kernels.request import KernelRequest
 
 #: Points on which the exact kernel is computed beside the sketch.
 _CHECKED = 16
+#: Bytes that the check takes for a pair of logits of a pair of points; fewer points are checked where that is too much.
+_PAIR_BYTES = 64
 
 
 def hybrid_gram(request: KernelRequest, *, sketch_dim: int = 2048, n_mixes: int | None = None) -> Gram:
@@ -80,8 +82,10 @@ def _gram(request: KernelRequest, sketch: Sketch | None, n_mixes: int | None) ->
 def _error(model: Differentiable, request: KernelRequest, gram: Gram, sketch: Sketch | None, n_mixes: int) -> SketchError:
     """Predicted and measured error on some training points, none of which gave the sketch its basis."""
     taken = set(sketch.pilot) if sketch is not None else set()
-    points = [i for i in range(len(request.train)) if i not in taken][:_CHECKED]
-    n, c = len(points), model.n_logits
+    c = model.n_logits
+    most = int((request.memory_mb * 2**20 / _PAIR_BYTES) ** 0.5 / c)
+    points = [i for i in range(len(request.train)) if i not in taken][: max(2, min(_CHECKED, most))]
+    n = len(points)
     full = class_grams(model, request.train[points], memory_mb=request.memory_mb).train.astype(np.float64)
     theta = full.reshape(n, c, n, c).transpose(0, 2, 1, 3)
     exact = np.trace(theta, axis1=2, axis2=3)

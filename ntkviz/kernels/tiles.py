@@ -7,6 +7,7 @@ tile, so larger tiles cost less in all; a job that is stopped loses the tile in 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -70,7 +71,7 @@ def compute_tile(
     seed: int = 0,
     memory_mb: int = 4096,
     on_progress: ProgressFn = silent,
-    **options: object,
+    **options: Any,
 ) -> np.ndarray:
     """One tile of the raw kernel.
 
@@ -104,9 +105,9 @@ def compute_tile(
     )
 
 
-def diagonal(model: nn.Module, x: Array, *, kind: str = "trntk", **options: object) -> np.ndarray:
+def diagonal(model: nn.Module, x: Array, *, kind: str = "trntk", seed: int = 0, **options: Any) -> np.ndarray:
     """Each point with itself, float64 ``[n]``: what further points need to become cosine similarities."""
-    return kernel_blocks(model, x[:1], x, kind=kind, **options).rows_diagonal
+    return kernel_blocks(model, x[:1], x, kind=kind, seed=seed, **options).rows_diagonal
 
 
 def assemble(parts: dict[Tile, np.ndarray], n: int, m: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -24,16 +24,11 @@ cases = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 
 #: Cases with parameters whose use is not (yet) known by its factors; all others must be covered altogether.
 OTHERWISE = {
-    "structured + vmap": """LSTM, transposed conv, transposed conv1d, InstanceNorm, InstanceNorm with statistics, weight norm, spectral norm,
-        PReLU, PReLU on maps, bag of embeddings, sum of embeddings, padded, samples as columns, samples repeated,
-        batch in the groups of a conv, tied and transposed, weight in two slices, low-rank update, class token, temperature,
-        cosine classifier, addmm with factors, weights and biases times constants, one weight in two kinds of layer, vectors, einsum,
-        joined weights, weight standardisation, prototypes, latent queries, as many latents as samples, embedded positions,
-        as many embedded positions as samples, learnt map through a conv, weights made of parameters, relative bias, mix of layers,
-        own function for torch.func, Fourier filter, U-Net, bilinear, written in place, decoder with learnt queries,
-        cross-attention with bias_kv, LSTM both ways""",
-    "structured + loop": "hard mixture of experts, own function, GRU cell over time",
-    "vmap": "expanded bmm",
+    "structured + vmap": """LSTM, transposed conv, transposed conv1d, InstanceNorm, InstanceNorm with statistics, PReLU, PReLU on maps,
+        bag of embeddings, sum of embeddings, padded, samples as columns, samples repeated, batch in the groups of a conv,
+        addmm with factors, vectors, einsum, mix of layers, own function for torch.func, Fourier filter, U-Net, bilinear,
+        written in place, decoder with learnt queries, cross-attention with bias_kv, LSTM both ways""",
+    "structured + loop": "hard mixture of experts, own function",
     "loop": "branch on data, packed sequences",
 }
 #: Models of every kind of term: products, positions, gradients, tokens, several uses of one weight.
