@@ -73,8 +73,10 @@ def lines(rows: Sequence[Mapping]) -> list[Line]:
         size = "parameters" if letter == "P" else "value"  # the benchmark widens layers; what grows are parameters
         group = sorted(group, key=lambda row: row[size])
         if len(group) > 1 and letter in PANELS:
-            columns = [tuple(row[key] for row in group) for key in (size, "engine_cpu_seconds", "kernel_matrix_cpu_seconds")]
-            found.append(Line(letter, label.strip("()"), *columns, max(row["error_to_float64"] for row in group)))
+            sizes, engine, call = (
+                tuple(row[key] for row in group) for key in (size, "engine_cpu_seconds", "kernel_matrix_cpu_seconds")
+            )
+            found.append(Line(letter, label.strip("()"), sizes, engine, call, max(row["error_to_float64"] for row in group)))
     return found
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from ntkviz.figures import matrix, spectrum
 from ntkviz.kernels import diagnostics
 from ntkviz.kernels.registry import kernels
-from ntkviz.studies.quote import quote
+from ntkviz.studies.quote import quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
@@ -127,14 +127,15 @@ def offer_baselines(found: list[Finished], study: Study) -> None:
     missing = [kind for kind in BASELINES if kind not in {kernel.kind for kernel in found}]
     if not missing:
         return
-    specs = [replace(study.spec, kernel=kind, kernel_options={}) for kind in missing]
+    specs = [replace(study.spec, kernel=kind, kernel_options={}, budget_seconds=None) for kind in missing]
     titles = ", ".join(kernels()[kind].title for kind in missing)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         alone = "Only one kernel of these points is finished. " if len(found) == 1 else ""
         st.markdown(f"{alone}A kernel says little alone. Baselines to read it beside: **{titles}**.", width="stretch")
         with gates.guarded():
-            takes = span(quote(specs).seconds)
-            if st.button(f"Compute them (about {takes})", key="queue_baselines", type="primary", icon=":material/play_arrow:"):
+            estimate = quote_at_once(specs)
+            takes = f" (about {span(estimate.seconds)})" if estimate else ""
+            if st.button(f"Compute them{takes}", key="queue_baselines", type="primary", icon=":material/play_arrow:"):
                 quick.launch(specs)
                 st.switch_page(gates.STUDIES_PAGE)
         st.page_link(gates.STUDIES_PAGE, label="Other kernels", icon=":material/tune:")

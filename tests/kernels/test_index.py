@@ -30,6 +30,7 @@ EXACT = (
     "module called twice",
     "double precision",
     "one logit",
+    "weight norm",
 )
 
 
@@ -62,6 +63,22 @@ def test_rows_without_a_sketch_are_the_kernel(name: str, tmp_path: Path):
     assert nearest.indices.dtype == np.int64
     np.testing.assert_allclose(nearest.similarities, -np.sort(-truth, axis=1)[:, :7], atol=WORST)
     np.testing.assert_allclose(np.take_along_axis(truth, nearest.indices, 1), nearest.similarities, atol=WORST)
+
+
+@pytest.mark.parametrize("sketch_dim", [2048, 5])
+@pytest.mark.parametrize("case", CASES[2::3], ids=lambda c: c.name)
+def test_an_index_of_any_model_is_right_or_refused(case: Case, sketch_dim: int, tmp_path: Path):
+    model, x, z = case.model(), case.inputs(9), case.inputs(M, seed=3)
+    try:
+        index = KernelIndex.build(model, x, tmp_path, sketch_dim=sketch_dim)
+    except UnsupportedModel as refusal:
+        assert "Use kernel_matrix" in str(refusal)  # noqa: PT017 - either is right
+        return
+    truth = kernel_matrix(model, z, x)
+    if sketch_dim == 2048:
+        np.testing.assert_allclose(index.rows(z), truth, atol=WORST)
+    found = index.nearest(z, 3, candidates=len(x))
+    np.testing.assert_allclose(found.similarities, -np.sort(-truth)[:, :3], atol=WORST)
 
 
 def test_a_table_of_double_precision_is_the_kernel(tmp_path: Path):
