@@ -37,8 +37,9 @@ types: $(VENV)/dev.stamp  ## pyright
 bench: $(VENV)/app.stamp  ## the figures of the README: every sample with every surrogate, every kernel (about half an hour)
 	$(BIN)/python benchmarks/studies.py
 
-docs: $(VENV)/app.stamp  ## write the tables that docs/ takes from the registries
+docs: $(VENV)/app.stamp  ## write the tables and the chart that docs/ takes from the registries and the benchmarks
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/growth.py
 
 samples: $(VENV)/app.stamp  ## train the bundled models again (needs the full data sets: DATA=folder)
 	$(BIN)/python sample_models/train.py $(if $(DATA),--data $(DATA))

@@ -23,10 +23,11 @@ from benchmarks.measure import Run, arguments, error, interleaved, reference, sa
 from benchmarks.models import NETWORKS, size
 from benchmarks.projectors import Extrapolated, projector_cost, projector_error
 from ntkviz import kernel_matrix
+from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.differentiable import Differentiable, held
 from ntkviz.gradients.engine import tangent_gram, unit_heads
 
-PUBLIC, ENGINE = "ntkviz kernel_matrix", "ntkviz engine"
+PUBLIC, ENGINE, INT8 = "ntkviz kernel_matrix", "ntkviz engine", "ntkviz engine int8"
 _PROJ_DIM = 2048
 
 
@@ -55,9 +56,18 @@ class Bench:
         return {"model": self.name, "samples": len(self.x), "parameters": size(self.model), "classes": n_classes}
 
 
-def engine(model: Differentiable, x: torch.Tensor) -> np.ndarray:
+def engine(model: Differentiable, x: torch.Tensor, *, int8: bool = False) -> np.ndarray:
     """Ours without probes: the raw trace NTK."""
-    return tangent_gram(model, x, heads=unit_heads(model)).train
+    return tangent_gram(model, x, heads=unit_heads(model), int8=int8).train
+
+
+def held_bytes(bench: Bench) -> int:
+    """What the engine holds of a sample while it multiplies, beside the kernel."""
+    with held(bench.model, bench.x) as (module, (x,)), exact_attention():
+        assert x is not None
+        model = Differentiable(module, x)
+        terms = model.structured.choose(x, unit_heads(model), model.sizes, 4, 2**40)
+    return sum(term.bytes_a_point for term in terms)
 
 
 def measured(bench: Bench) -> tuple[dict[str, Run], dict[str, Run]]:
@@ -70,6 +80,7 @@ def measured(bench: Bench) -> tuple[dict[str, Run], dict[str, Run]]:
         calls: dict[str, Callable[[], object]] = {
             PUBLIC: lambda: kernel_matrix(module, x, kind="trntk", normalize=False),
             ENGINE: lambda: engine(prepared, x),
+            INT8: lambda: engine(prepared, x, int8=True),
         }
         for name, method in peers.EXACT.items():
             calls[name] = lambda method=method, chunk=bench.chunks[name]: method(module, x, chunk).numpy()
@@ -137,6 +148,7 @@ def compare(bench: Bench, *, slow: bool = True) -> list[dict]:
         if not one[name].failure:
             rows[-1]["error_to_ours"] = error(one[name].value, ours)
             rows[-1]["error_to_float64"] = error(one[name].value, truth)
+    rows[1]["held_bytes_per_sample"] = held_bytes(bench)
     if slow:
         rows.append(vector_products(bench, ours, truth))
         rows += [projected(bench, name, ours) for name in peers.PROJECTORS]

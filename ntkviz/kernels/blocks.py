@@ -33,6 +33,11 @@ class KernelBlocks:
     measured_error: float = 0.0
     notes: tuple[str, ...] = ()
 
+    @property
+    def stated_error(self) -> float:
+        """What the error of an approximation stays below in 99 of 100 seeds: twice the larger of predicted and measured."""
+        return 2 * max(self.predicted_error, self.measured_error)
+
     def normalised(self) -> "KernelBlocks":
         """The cosine version, K_nm / sqrt(K_nn K_mm), by exact diagonals of both sides; 1 on the diagonal.
 

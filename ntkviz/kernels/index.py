@@ -22,6 +22,7 @@ from ntkviz.gradients.engine import tangent_gram, unit_heads
 from ntkviz.gradients.features import Features, KernelFeatures
 from ntkviz.gradients.rank import NotRankOne
 from ntkviz.gradients.structured import GraphChanged
+from ntkviz.models.probes import require_sound
 from ntkviz.types import ProgressFn, silent
 
 _FORMAT = 1
@@ -99,11 +100,12 @@ class KernelIndex:
             The index, opened.
 
         Raises:
-            UnsupportedModel: when a parameter is not covered, or the model runs other operations for some points.
+            UnsupportedModel: when a parameter is not covered, the output is no function of one sample, or the model runs other operations for some points.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with held(model, x_train) as (module, (x,)):
             assert x is not None
+            require_sound(module, x[:8])
             differentiable = Differentiable(module, x)
             missing = differentiable.uncovered()
             if missing:
@@ -131,7 +133,7 @@ class KernelIndex:
             assert points is not None
             try:
                 new = self._features.compute(points)
-            except NotRankOne:  # a layer behaves for this point as it did for no training point
+            except (NotRankOne, GraphChanged):  # a layer behaves for this point as it did for no training point
                 return self._exact(points, range(len(self._points)))
         raw = new.dot(self._stored).numpy().astype(np.float64)
         own = np.sqrt(np.maximum(new.diagonal(), 0.0))

@@ -248,10 +248,15 @@ def _notes(gram: Gram) -> tuple[str, ...]:
     if gram.coverage is None:
         return ()
     notes = []
-    if gram.sketch:
+    if gram.sketch and np.isnan(gram.sketch.predicted):
+        notes.append(
+            "An approximation whose error is not known: there are too few points with a gradient to compare with the exact kernel."
+        )
+    elif gram.sketch:
         notes.append(
             f"An approximation: similarities are off by {100 * gram.sketch.predicted:.2g} % as predicted, and by {100 * gram.sketch.measured:.2g} % "
-            f"on {gram.sketch.n_checked} points whose exact kernel was computed (relative, root mean square)."
+            f"on {gram.sketch.n_checked} points whose exact kernel was computed (relative, root mean square); hardly ever by more than "
+            f"{200 * max(gram.sketch.predicted, gram.sketch.measured):.2g} %."
         )
     if gram.coverage.reason:
         notes.append(f"Gradients were computed one sample at a time, because {gram.coverage.reason}.")

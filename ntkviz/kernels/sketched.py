@@ -86,11 +86,13 @@ def _error(model: Differentiable, request: KernelRequest, gram: Gram, sketch: Sk
     most = int((request.memory_mb * 2**20 / _PAIR_BYTES) ** 0.5 / c)
     points = [i for i in range(len(request.train)) if i not in taken][: max(2, min(_CHECKED, most))]
     n = len(points)
+    if n < 2:
+        return SketchError(float("nan"), float("nan"), n)
     full = class_grams(model, request.train[points], memory_mb=request.memory_mb).train.astype(np.float64)
     theta = full.reshape(n, c, n, c).transpose(0, 2, 1, 3)
     exact = np.trace(theta, axis1=2, axis2=3)
     scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-    if n < 2 or not (scale > 0).all():
+    if not (scale > 0).all():
         return SketchError(float("nan"), float("nan"), n)
     variance = _mix_variance(theta, n_mixes)
     if sketch is not None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from ntkviz.errors import StoreCorrupted, UnsupportedModel
+from ntkviz.errors import NonDeterministicModel, StoreCorrupted, UnsupportedModel
 from ntkviz.kernels.index import KernelIndex
 from ntkviz.kernels.matrix import kernel_blocks, kernel_matrix
-from tests.cases import CASES, Case
+from tests.cases import CASES, AlwaysDropout, Case
 from tests.gradients.test_structured import Gated
 
 N, M = 40, 5
@@ -159,6 +159,32 @@ def test_where_heads_do_not_compress_for_all_points_rows_are_still_exact(gates: 
     for points in (z[:1], z[1:2], z, z[:1]):
         np.testing.assert_allclose(index.rows(points), kernel_matrix(model, points, x), atol=WORST)
     np.testing.assert_allclose(index.nearest(z, 3).similarities, -np.sort(-kernel_matrix(model, z, x))[:, :3], atol=WORST)
+
+
+class Sized(nn.Module):
+    """Takes another, equal, way for more than eight points."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.out = nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.inner(x) if len(x) <= 8 else x @ self.inner.weight.T + self.inner.bias))
+
+
+def test_new_points_that_run_other_operations_are_compared_exactly(tmp_path: Path):
+    model, x, z = Sized(), torch.randn(8, 6), torch.randn(12, 6)
+    index = KernelIndex.build(model, x, tmp_path)
+    for points in (z, z[:3], z):
+        np.testing.assert_allclose(index.rows(points), kernel_matrix(model, points, x), atol=WORST)
+    with pytest.raises(UnsupportedModel, match="the same operations for all points"):
+        KernelIndex.build(model, z, tmp_path)
+
+
+def test_a_model_whose_output_is_random_is_refused(tmp_path: Path):
+    with pytest.raises(NonDeterministicModel):
+        KernelIndex.build(AlwaysDropout(), torch.randn(N, 6), tmp_path)
 
 
 @pytest.mark.parametrize("change", [lambda m: m[0].weight.data.mul_(1.001), lambda m: m[0].bias.data[0].add_(1e-3)])

@@ -72,6 +72,7 @@ def errors(kind: str, options: dict[str, int], exact: KernelBlocks) -> tuple[np.
         of_rows = float(np.linalg.norm(cosine.rows - exact.rows) / np.linalg.norm(exact.rows))
         true = max(of_rows, off_diagonal_error(cosine.train, exact.train))
         found.append((true, blocks.predicted_error, blocks.measured_error))
+        assert blocks.stated_error == 2 * max(blocks.predicted_error, blocks.measured_error)
     true, predicted, measured = np.transpose(found)
     return true, predicted, measured
 
@@ -168,6 +169,13 @@ def test_however_short_the_sketch_the_diagonal_is_the_reference(case: Case):
     np.testing.assert_allclose(np.diag(blocks.train), own, rtol=1e-4)
     np.testing.assert_allclose(blocks.rows_diagonal, np.diag(gram_reference(model, z)), rtol=1e-4)
     assert np.isfinite(blocks.rows).all()
+
+
+def test_where_nothing_can_be_compared_that_is_said():
+    blocks = kernel_blocks(network(), X[:1], Z[:3], kind="hybrid_trntk", sketch_dim=31)
+    assert np.isnan([blocks.predicted_error, blocks.measured_error]).all()
+    assert "not known" in blocks.notes[0]
+    assert not any("nan" in note for note in blocks.notes)
 
 
 def test_many_classes_need_no_more_memory_to_be_checked_than_to_be_computed():
