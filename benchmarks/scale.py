@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     many, all_digits = (200, 400) if options.quick else (10_000, 60_000)
     cnn = load_sample("mnist-cnn").model
-    dense = nn.Sequential(nn.Flatten(), *mlp((784, 100, 100, 10))).eval()
+    dense = nn.Sequential(nn.Flatten(), mlp((784, 100, 100, 10))).eval()
     x = digits(options.data, all_digits)
     new = torch.from_numpy(np.load(options.data / "mnist.npz")["x_test"][:_QUERIES, None].astype(np.float32) / 255)
     rows = []

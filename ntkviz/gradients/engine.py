@@ -18,7 +18,7 @@ from ntkviz.gradients.attention import exact_attention
 from ntkviz.gradients.differentiable import Coverage, Differentiable
 from ntkviz.gradients.gram import GramSum
 from ntkviz.gradients.rank import NotRankOne
-from ntkviz.gradients.sketch import Sketch, sketched
+from ntkviz.gradients.sketch import Sketch, SketchedTerm, sketched
 from ntkviz.gradients.stream import Block, gradient_blocks
 from ntkviz.gradients.structured import GraphChanged, add_structured
 from ntkviz.gradients.terms import layer_of
@@ -279,6 +279,7 @@ class _Sums:
             terms = structured.choose(x, heads, self._model.sizes, self._model.dtype.itemsize, memory_bytes)
             if self._sketch is not None:
                 terms = sketched(structured, terms, self._sketch, x, heads, memory_bytes)
+                memory_bytes -= sum(term.basis_bytes for term in terms if isinstance(term, SketchedTerm))
             for done in add_structured(structured, terms, x, heads, self._of, memory_bytes=memory_bytes):
                 on_progress("kernel", share * done)
         return share

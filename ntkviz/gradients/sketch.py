@@ -113,6 +113,11 @@ class SketchedTerm(Term):
         self.layer, self.uses, self.parameters = self.term.layer, self.term.uses, self.term.parameters
         self.bytes_a_point = 4 * self.sketch.length if self.first else 0
 
+    @property
+    def basis_bytes(self) -> int:
+        """What the basis takes, however many points there are."""
+        return 0 if self.basis is None else self.basis.numel() * self.basis.element_size()
+
     def prepare(self, pilot: torch.Tensor) -> None:
         """Take the basis from the gradients ``[m, H size]`` of a few points."""
         gram = (pilot @ pilot.T).double()
@@ -232,6 +237,7 @@ def sketched(
             pass
         for term, pilot in zip(wide, pilots, strict=True):
             term.prepare(pilot.take())
+        wide[0].bytes_a_point += heads.element_size() * n_pilot * len(wide)  # all coordinates: the others hold nothing alone
     return [*wide, *out]  # all sketched terms go through one pass, the first one: they share their arrays
 
 

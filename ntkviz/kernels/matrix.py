@@ -65,7 +65,7 @@ def kernel_matrix(
         normalize: cosine similarity, by the exact diagonals of both sides; False gives the raw kernel (logit² units).
         y: int ``[N]``, labels of x, for kinds that need them.
         yz: int ``[M]``, labels of z.
-        seed: of random projections; the same seed gives the same matrix.
+        seed: of random projections; the same seed gives the same matrix (of the same points in the same memory).
         memory_mb: bound on what grows with N, in MiB.
         on_progress: called with ("kernel", fraction); may raise ``JobCancelled``.
         **options: the kind's own options, see its row in ``kernels()``.
