@@ -12,7 +12,7 @@ from functools import cache
 
 import torch
 
-_NORM_ROWS, _NORM_COLUMNS = 64, 8192
+_CACHE_ROWS, _CACHE_COLUMNS = 64, 8192
 
 
 @contextmanager
@@ -52,10 +52,10 @@ def dot_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def squared_norms(a: torch.Tensor) -> torch.Tensor:
     """Squared norms of rows ``[n, k]``, added up in float64 over blocks that fit in cache: ``[n]``."""
     total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
-    for i in range(0, len(a), _NORM_ROWS):
-        for k in range(0, a.shape[1], _NORM_COLUMNS):
-            part = a[i : i + _NORM_ROWS, k : k + _NORM_COLUMNS]
-            total[i : i + _NORM_ROWS] += torch.linalg.vecdot(part, part).double()
+    for i in range(0, len(a), _CACHE_ROWS):
+        for k in range(0, a.shape[1], _CACHE_COLUMNS):
+            part = a[i : i + _CACHE_ROWS, k : k + _CACHE_COLUMNS]
+            total[i : i + _CACHE_ROWS] += torch.linalg.vecdot(part, part).double()
     return total
 
 
@@ -78,10 +78,15 @@ def quantise(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Returns:
         int8 ``[n, k]`` in -127..127, and the scales ``[n]``; a row without a number above 1e-30 has scale 0.
     """
-    largest = a.abs().amax(dim=1)
-    largest = torch.where(largest > 1e-30, largest, 0.0)
-    inverse = torch.where(largest > 0, 127.0 / largest, 0.0)
-    return (a * inverse[:, None]).round_().to(torch.int8), largest / 127.0
+    bits, scale = torch.empty(a.shape, dtype=torch.int8, device=a.device), a.new_empty(len(a))
+    for i in range(0, len(a), _CACHE_ROWS):  # a few rows at a time stay in cache
+        some = a[i : i + _CACHE_ROWS]
+        largest = some.abs().amax(dim=1)
+        largest = torch.where(largest > 1e-30, largest, 0.0)
+        inverse = torch.where(largest > 0, 127.0 / largest, 0.0)
+        bits[i : i + _CACHE_ROWS] = (some * inverse[:, None]).round_()
+        scale[i : i + _CACHE_ROWS] = largest / 127.0
+    return bits, scale
 
 
 def int8_dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
