@@ -276,7 +276,9 @@ class _Sums:
         if not plan.uses:
             return 0.0
         with exact_attention():
-            terms = structured.choose(x, heads, self._model.sizes, self._model.dtype.itemsize, memory_bytes)
+            terms = structured.choose(
+                x, heads, self._model.sizes, self._model.dtype.itemsize, memory_bytes, positions=self._sketch is None
+            )
             if self._sketch is not None:
                 terms = sketched(structured, terms, self._sketch, x, heads, memory_bytes)
                 memory_bytes -= sum(term.basis_bytes for term in terms if isinstance(term, SketchedTerm))

@@ -69,7 +69,7 @@ class Structured:
         *,
         positions: bool = True,
     ) -> list[Term]:
-        """The terms of all covered parameters; ``positions`` allows those that keep no features.
+        """The terms of all covered parameters; ``positions`` allows those that keep no features and so cannot be sketched.
 
         Whether heads compress is tried on a few samples; a site on which they do not later on is remembered, see :meth:`run`.
         """
