@@ -159,9 +159,11 @@ class _Tangent:
         watch = Stopwatch()
         with exact_attention():
             if self.n_heads > 1:  # on real points first: it is remembered which heads compress
-                structured.choose(self.x, self._heads_of(len(self.x)), self.model.sizes, 4, room)
+                structured.choose(
+                    self.x, self._heads_of(len(self.x)), self.model.sizes, 4, room, positions=self.kind != "hybrid_trntk"
+                )
             many = self.x[:1].expand(size, *self.x.shape[1:])
-            terms = structured.choose(many, heads, self.model.sizes, 4, room)
+            terms = structured.choose(many, heads, self.model.sizes, 4, room, positions=self.kind != "hybrid_trntk")
             groups = structured.passes(terms, size, room)
             signature = [[(type(term), term.parameters, term.bytes_a_point) for term in group] for group in groups]
             if signature == last:
