@@ -21,10 +21,12 @@ def _measured_here() -> Iterator[None]:
     """Quotes are measured in this process, and briefly: a process of its own for each home would take seconds."""
     from ntkviz.kernels import calibrate
     from ntkviz.studies import costs, measuring
+    from ntkviz.ui import quoting
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(costs, "ask_child", measuring.answer)
         patch.setattr(calibrate, "PATIENCE", 0.01)
+        patch.setattr(quoting, "PATIENCE", 120.0)  # tests of pages look at them once
         yield
 
 

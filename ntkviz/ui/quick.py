@@ -5,14 +5,14 @@ import streamlit as st
 from ntkviz.data.sample import samples
 from ntkviz.errors import NtkvizError
 from ntkviz.studies import jobs
-from ntkviz.studies.quote import Quote, quote, quote_at_once
+from ntkviz.studies.quote import Quote, quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.ui import cached, state
 from ntkviz.ui.text import escape, megabytes, span
 
 #: Enough points for figures that mean something, few enough for seconds.
 N_TRAIN, N_TEST = 1000, 500
-#: While :func:`ntkviz.studies.quote.quote` measures.
+#: While the quote is being measured.
 MEASURING = "Measuring what this costs on this machine: some seconds, once for each network and kernel"
 
 
@@ -22,21 +22,18 @@ def first_spec() -> StudySpec | None:
     return StudySpec(sample=names[0], n_train=N_TRAIN, n_test=N_TEST) if names else None
 
 
-def first_quote(*, wait: bool) -> Quote | None:
-    """What the quick start takes; ``None`` when that cannot be said, or not without measuring and nobody is to wait for it."""
+def first_quote() -> Quote | None:
+    """What the quick start takes; ``None`` when that cannot be said, or not without measuring: nobody is to wait for it."""
     spec = first_spec()
     try:
-        if spec is None or not wait:
-            return None if spec is None else quote_at_once([spec])
-        with st.spinner(MEASURING):
-            return quote([spec])
+        return None if spec is None else quote_at_once([spec])
     except NtkvizError:
         return None
 
 
 def start_button(*, key: str) -> None:
     """A button that starts the quick study and goes to the Studies page, where its progress is shown."""
-    spec, estimate = first_spec(), first_quote(wait=False)
+    spec, estimate = first_spec(), first_quote()
     if spec is None:
         st.warning("No samples are bundled here: run ntkviz from a checkout of the project that has the folder sample_models.")
         return
@@ -60,13 +57,16 @@ def welcome() -> None:
             "A small network that reads handwritten digits is ready. One click computes the kernel of its gradients, fits a kernel "
             "machine on it, and measures how well that machine stands for the network."
         )
-        estimate = first_quote(wait=True)  # the form below asks for the same figures
         start_button(key="start")
-        if estimate is not None:
-            st.caption(
-                f"{N_TRAIN:,} training and {N_TEST:,} test points; about {span(estimate.seconds)}, {megabytes(estimate.memory_mb)} of "
-                f"memory, {megabytes(estimate.disk_mb)} on disk. Everything stays on this machine. To choose for yourself, go on below."
-            )
+        estimate = first_quote()
+        takes = (
+            f"about {span(estimate.seconds)}, {megabytes(estimate.memory_mb)} of memory, {megabytes(estimate.disk_mb)} on disk"
+            if estimate
+            else "some seconds"
+        )
+        st.caption(
+            f"{N_TRAIN:,} training and {N_TEST:,} test points; {takes}. Everything stays on this machine. To choose for yourself, go on below."
+        )
 
 
 def launch(specs: list[StudySpec]) -> None:

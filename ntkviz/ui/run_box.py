@@ -1,14 +1,17 @@
 """What the chosen studies will take, and the button that runs them."""
 
+from contextlib import nullcontext
+
 import streamlit as st
 
 from ntkviz.errors import BudgetExceeded, NtkvizError
 from ntkviz.studies import jobs
-from ntkviz.studies.quote import Quote, quote
+from ntkviz.studies.quote import Quote
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.ui import quick, state
 from ntkviz.ui.progress import STAGE_TITLES
+from ntkviz.ui.quoting import quote_when_known
 from ntkviz.ui.text import escape, megabytes, span
 
 #: More studies than these in one job are seldom meant.
@@ -23,11 +26,15 @@ def run_box(specs: list[StudySpec]) -> None:
     """
     if not specs:
         return
-    with st.spinner(quick.MEASURING):
-        estimate = quote(specs)
-    refusal = _refusal(estimate)
+    choosing = any(spec.budget_seconds for spec in specs)
+    with st.spinner("Choosing what fits in the time …") if choosing else nullcontext():
+        estimate = quote_when_known(specs)
+    refusal = _refusal(estimate) if estimate else ""
     with st.container(border=True, key="quote"):
-        _figures(estimate, len(specs))
+        if estimate:
+            _figures(estimate, len(specs))
+        else:
+            _until_known(specs)
         if refusal:
             st.error(f"{escape(refusal, limit=1200)}", icon=":material/block:")
         elif len(specs) > _MANY:
@@ -35,6 +42,18 @@ def run_box(specs: list[StudySpec]) -> None:
                 f"These are {len(specs)} studies: every kernel chosen with every surrogate chosen.", icon=":material/stacks:"
             )
         _button(specs, estimate, blocked=bool(refusal))
+
+
+@st.fragment(run_every=1.0)
+def _until_known(specs: list[StudySpec]) -> None:
+    """Say that the quote is being measured, and draw the page again when it is there."""
+    try:
+        known = quote_when_known(specs) is not None
+    except NtkvizError:  # the page says which, when it asks
+        known = True
+    if known:
+        st.rerun()
+    st.caption(f":material/timer: {quick.MEASURING}. You need not wait for it.")
 
 
 def _figures(estimate: Quote, count: int) -> None:
@@ -65,9 +84,9 @@ def _refusal(estimate: Quote) -> str:
     return ""
 
 
-def _button(specs: list[StudySpec], estimate: Quote, *, blocked: bool) -> None:
+def _button(specs: list[StudySpec], estimate: Quote | None, *, blocked: bool) -> None:
     many = f" {len(specs)} studies" if len(specs) > 1 else " the study"
-    if estimate.n_stored == len(specs):
+    if estimate and estimate.n_stored == len(specs):
         st.button(f"Open{many}", key="run", type="primary", icon=":material/folder_open:", on_click=_open, args=(specs[-1],))
         return
     waiting = any(not job.ended for job in jobs.list_jobs())
