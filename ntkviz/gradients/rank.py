@@ -48,7 +48,7 @@ class HeadCompressor:
             unknown = ~self.directions.any(dim=1)
             if unknown.any():
                 self.directions[unknown] = _strongest(some[:, :, unknown])
-        one = torch.einsum("qh,nhqt->nqt", self.directions, right)
+        one = (right * self.directions.T[None, :, :, None]).sum(1)  # as elements: einsum would make q tiny products of it
         missed = _energy(right) - _energy(one)
         if (missed > _MISSED * _energy(right)).any():
             raise NotRankOne

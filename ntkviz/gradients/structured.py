@@ -179,39 +179,29 @@ class Structured:
         constant = {term.uses[0][0] for term in terms if isinstance(term, ProductTerm) and term.constant is not None}
         asked = [i for i in needed if i not in constant]
         left = {i: sites[i].left(trace.nodes[sites[i].node], n) for i in needed}
-        right = {i: [] for i in asked}
-        if asked:
-            for i, gradient in self._backward(logits, trace, heads, asked, sites):
-                right[i].append(sites[i].right(gradient, n))
-        stacked = {i: torch.stack(parts, dim=1) if len(parts) > 1 else parts[0][:, None] for i, parts in right.items()}
-        return Factors(left, stacked, dict(stacked))
+        right = self._backward(logits, trace, heads, asked, sites) if asked else {}
+        return Factors(left, right, dict(right))
 
     def _backward(
         self, logits: torch.Tensor, trace: Trace, heads: torch.Tensor, asked: list[int], placed: Sequence[Site]
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Gradients at the asked sites, head by head.
-
-        Yields:
-            Site index and gradient in the shape of the operation's output.
-        """
-        sites = [placed[i] for i in asked]
+    ) -> dict[int, torch.Tensor]:
+        """Right factors at the asked sites: all heads in one vectorised pass where layers are plain, else head by head."""
+        sites, n = [placed[i] for i in asked], len(logits)
         outputs: torch.Tensor | GradientEdge = logits
         compressed = self.readout_heads(heads) if self.plan.readout not in asked else None
         if compressed is not None:
             outputs, heads = _readout_input(trace), compressed
-        n = len(logits)
         v = heads[:, None, :].expand(-1, n, -1) if heads.ndim == 2 else heads.transpose(0, 1)
-        if len(v) > 1 and all(
-            isinstance(s, MatmulSite) and self.plan.right_shapes[i][-1] == 1 for i, s in zip(asked, sites, strict=True)
-        ):
+        plain = all(isinstance(s, MatmulSite) and self.plan.right_shapes[i][-1] == 1 for i, s in zip(asked, sites, strict=True))
+        if len(v) > 1 and plain:
             batched = gradients_at(outputs, trace, sites, v, keep=False)
-            for k in range(len(v)):
-                for i, gradient in zip(asked, batched, strict=True):
-                    yield i, gradient[k]
-            return
+            return {i: gradient.transpose(0, 1)[..., None] for i, gradient in zip(asked, batched, strict=True)}
+        parts: dict[int, list[torch.Tensor]] = {i: [] for i in asked}
         for k in range(len(v)):
-            for i, gradient in zip(asked, gradients_at(outputs, trace, sites, v[k], keep=k + 1 < len(v)), strict=True):
-                yield i, gradient
+            given = gradients_at(outputs, trace, sites, v[k], keep=k + 1 < len(v))
+            for i, site, gradient in zip(asked, sites, given, strict=True):
+                parts[i].append(site.right(gradient, n))
+        return {i: torch.stack(some, dim=1) if len(some) > 1 else some[0][:, None] for i, some in parts.items()}
 
     def readout_heads(self, heads: torch.Tensor) -> torch.Tensor | None:
         """Fewer heads at the input of the readout with the same inner products below it, or None.
