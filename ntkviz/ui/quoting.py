@@ -1,8 +1,9 @@
 """Quotes that a page does not wait for: what has to be measured first is measured in the background."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import Lock
+from concurrent.futures import Future, wait
+from pathlib import Path
+from threading import Lock, Thread
 
 from ntkviz.studies.quote import Quote, quote, quote_at_once
 from ntkviz.studies.spec import StudySpec
@@ -11,9 +12,9 @@ from ntkviz.studies.store import ntkviz_home
 #: Seconds that a page waits before it goes on without the figures.
 PATIENCE = 0.2
 
-_pool = ThreadPoolExecutor(1, thread_name_prefix="ntkviz-quote")  # one at a time: measurements must not disturb each other
 _asked: dict[str, Future[Quote]] = {}
 _lock = Lock()
+_one_at_a_time = Lock()  # measurements must not disturb each other
 
 
 def quote_when_known(specs: Sequence[StudySpec]) -> Quote | None:
@@ -38,7 +39,9 @@ def quote_when_known(specs: Sequence[StudySpec]) -> Quote | None:
     with _lock:
         job = _asked.get(key)
         if job is None:
-            job = _asked[key] = _pool.submit(quote, list(specs), home=home)
+            job = _asked[key] = Future()
+            # A daemon: a server that is stopped does not wait for a measurement, as it would for the threads of a pool.
+            Thread(target=_measure, args=(job, list(specs), home), name="ntkviz-quote", daemon=True).start()
     wait([job], timeout=PATIENCE)
     if not job.done():
         return None
@@ -46,3 +49,12 @@ def quote_when_known(specs: Sequence[StudySpec]) -> Quote | None:
         with _lock:
             _asked.pop(key, None)
     return job.result()
+
+
+def _measure(job: Future[Quote], specs: list[StudySpec], home: Path) -> None:
+    """Fulfil a promise."""
+    with _one_at_a_time:
+        try:
+            job.set_result(quote(specs, home=home))
+        except Exception as error:  # whoever asks gets it
+            job.set_exception(error)
