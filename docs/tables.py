@@ -60,7 +60,8 @@ def attribution_page(rows: Mapping[str, AttributionInfo]) -> str:
         ("`kind`", "attribution", "question that it answers"), [(f"[`{k}`](#{k})", r.title, r.question) for k, r in rows.items()]
     )
     sections = [
-        f"## {k}\n\n**{r.title}.** {r.question}\n\n$${r.formula}$$\n\n- Cost: {r.cost}\n- Mind: {r.caveat}\n- Source: {r.source}\n"
+        f"## {k}\n\n**{r.title}.** {r.question}\n\n$${r.formula}$$\n\n- Needs: {', '.join(f'`{name}`' for name in r.needs) or 'surrogate and rows'}\n- Cost: {r.cost}\n- Measured: {r.measured}\n"
+        f"- Mind: {r.caveat}\n- Source: {r.source}\n{_options(r.options)}"
         for k, r in rows.items()
     ]
     return _page("Attributions", "`attribute(surrogate, rows, kind=...)` gives `[M, C, N]`.", overview, sections)

@@ -165,12 +165,47 @@ class AttributionInfo:
         cost: cost in N, M and C, as text.
         source: paper or code the definition comes from.
         caveat: what to know before trusting it.
+        measured: what retraining says of it, in a sentence; empty when it was not measured.
+        unit: ``"score"`` when it speaks of each class's score, ``"log_odds"`` when of each class against the others.
+        needs: names of what must be given besides surrogate and rows.
+        options: option name -> (default, help).
+        control: whether it is a control, which knows no network or no single point.
     """
 
     key: str
     title: str
     formula: str
     question: str
+    cost: str
+    source: str
+    caveat: str
+    measured: str = ""
+    unit: Literal["score", "log_odds"] = "score"
+    needs: tuple[str, ...] = ()
+    options: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class AuditInfo:
+    """One row of the audit registry.
+
+    Attributes:
+        key: names the audit; of a score for wrong labels, the ``method`` that ``mislabels`` takes.
+        task: what it looks for.
+        title: for headings and legends.
+        question: the question that it answers, as a person would ask it.
+        formula: LaTeX of its score.
+        cost: cost in N and C, as text.
+        source: paper or code the definition comes from.
+        caveat: what to know before trusting it.
+    """
+
+    key: str
+    task: Literal["mislabels", "backdoor", "duplicates", "prototypes"]
+    title: str
+    question: str
+    formula: str
     cost: str
     source: str
     caveat: str

@@ -130,7 +130,7 @@ def test_more_points_than_there_are_is_noted(run):
     ("words", "message"),
     [
         (["--sample", "mnist"], "no sample 'mnist'; choose one of: mnist-mlp"),
-        ([*SMALL, "--kernel", "rbf"], "no kernel 'rbf'"),
+        ([*SMALL, "--kernel", "gauss"], "no kernel 'gauss'"),
         ([*SMALL, "--surrogate", "tree"], "no surrogate 'tree'"),
         ([*SMALL, "--seed", "-1"], "seed must be"),
         ([*SMALL, "--n-train", "3"], "at least 4"),

@@ -24,9 +24,8 @@ INFO = AttributionInfo(
     question="How is the surrogate's score composed of training points?",
     cost="M N C multiplications and as many float64 numbers.",
     source="Engel et al., ICLR 2024 (arXiv 2305.14585), the decomposition of the kGLM; the intercept is kept apart.",
-    caveat="It adds up to the logit. It is NOT what happens when the point is removed: in our retraining measurements shares of the paper's "
-    "surrogate foretold the effect of removing points hardly better (LDS .24) than the rule 'same class helps' (.22), removal effects "
-    "much better (.65). Show it with its whole distribution: usually hundreds of points carry a score, and large ones cancel.",
+    caveat="It adds up to the logit. It is NOT what happens when the point is removed, which is what removal effects foretell. Show it with its whole distribution: usually hundreds of points carry a score, and large ones cancel.",
+    measured="LDS .24 with the paper's surrogate on digits (perceptron, N = 1,000), hardly above the rule 'same class helps' (.22), where removal effects reached .65.",
 )
 
 

@@ -14,8 +14,9 @@ INFO = AttributionInfo(
     cost="None beyond the kernel.",
     source="The 'most similar' figures of Engel et al., ICLR 2024 (arXiv 2305.14585), rank by this.",
     caveat="It adds up to nothing and knows no label: a similar point of another class counts like one of the same. It is not the effect of "
-    "removing the point (LDS .19 in our measurements, against .65 for removal effects). With an unnormalised kernel points of "
+    "removing the point. With an unnormalised kernel points of "
     "large gradients come first for every test point.",
+    measured="LDS .19 on digits (perceptron, N = 1,000), against .65 for removal effects.",
 )
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from ntkviz.gradients.engine import Gram, tangent_gram
+from ntkviz.kernels.labels import all_labels
 from ntkviz.kernels.request import KernelRequest
 
 
@@ -15,8 +16,7 @@ def gram(request: KernelRequest) -> Gram:
         ValueError: when labels are missing or lie outside the logits.
     """
     model = request.differentiable()
-    parts = [("y", request.train_labels, request.train), ("yz", request.rows_labels, request.rows)]
-    labels = torch.cat([_checked(name, y, len(x), model.n_logits) for name, y, x in parts if x is not None])
+    labels = all_labels(request, model.n_logits, "lpntk")
     if model.n_logits == 1:
         signs = 2.0 * labels[:, None] - 1.0
     else:
@@ -31,19 +31,3 @@ def gram(request: KernelRequest) -> Gram:
         memory_mb=request.memory_mb,
         on_progress=request.on_progress,
     )
-
-
-def _checked(name: str, labels: torch.Tensor | None, n: int, n_logits: int) -> torch.Tensor:
-    """Labels as int64 ``[n]``.
-
-    Raises:
-        ValueError: when they are missing or do not fit.
-    """
-    if labels is None:
-        raise ValueError(f"kind='lpntk' needs the points' labels: pass {name} with {n} integers.")
-    highest = max(n_logits - 1, 1)
-    if labels.shape != (n,) or int(labels.min()) < 0 or int(labels.max()) > highest:
-        raise ValueError(
-            f"{name} must hold {n} integers in 0..{highest}; got shape {list(labels.shape)} with values {int(labels.min())}..{int(labels.max())}."
-        )
-    return labels

@@ -11,7 +11,7 @@ from ntkviz.errors import UnsupportedModel
 from ntkviz.gradients.activations import readout_weight
 from ntkviz.gradients.differentiable import held
 from ntkviz.gradients.engine import Gram
-from ntkviz.kernels import conjugate, degeneracy, embedding, entk, inputs, lpntk, pntk, projected, sketched, trntk
+from ntkviz.kernels import conjugate, degeneracy, embedding, entk, inputs, lpntk, margin, pntk, projected, rbf, sketched, trntk
 from ntkviz.kernels.blocks import KernelBlocks
 from ntkviz.kernels.registry import kernels
 from ntkviz.kernels.request import KernelRequest
@@ -31,8 +31,13 @@ _GRAMS: dict[str, Callable[..., Gram]] = {
     "em": embedding.gram,
     "entk": entk.gram,
     "lpntk": lpntk.gram,
+    "margin": margin.gram,
     "inputs": inputs.gram,
+    "rbf": rbf.gram,
+    "trntk_rbf": rbf.sum_gram,
 }
+#: Kernels of the inputs alone; any model will do.
+_WITHOUT_NETWORK = ("inputs", "rbf")
 #: Kernels of the sum of the logits.
 _PSEUDO = ("pntk", "proj_pntk")
 _LAYERS: dict[str, Callable[..., dict[str, Gram]]] = {"trntk": trntk.layers, "pntk": pntk.layers, "em": embedding.layer_parts}
@@ -211,7 +216,7 @@ def _blocks(request: KernelRequest, kind: str, options: dict[str, object]) -> Ke
         raise ValueError(
             f"x and z must hold samples of one shape; got {list(request.rows.shape[1:])} and {list(request.train.shape[1:])}."
         )
-    if kind != "inputs":
+    if kind not in _WITHOUT_NETWORK:
         _require_sound(request)
     gram = _GRAMS[kind](request, **options)
     request.on_progress("kernel", 1.0)

@@ -39,6 +39,8 @@ _FEATURE_POINTS = 128
 #: Points on which a sketch is checked against the exact kernel.
 _CHECKED = 16
 _SECONDS = 0.25
+#: Kernels in which every point has a mix of logits of its own.
+_OWN_HEADS = {"lpntk", "margin"}
 
 
 def profile_kernel(
@@ -117,7 +119,7 @@ class _Tangent:
 
     def _heads(self) -> torch.Tensor:
         """``[H, C]``; a label's own signs cost what any head costs."""
-        if self.kind in {"pntk", "proj_pntk", "lpntk"}:
+        if self.kind in {"pntk", "proj_pntk", *_OWN_HEADS}:
             return sum_head(self.model)
         if self.kind in {"hybrid_trntk", "class_sketch_trntk"}:
             mixes: object = self.options.get("n_mixes")
@@ -126,7 +128,7 @@ class _Tangent:
 
     def _heads_of(self, n: int) -> torch.Tensor:
         """The same for n points; where every point has heads of its own, the readout's are not shared."""
-        return self.heads.expand(n, *self.heads.shape) if self.kind == "lpntk" else self.heads
+        return self.heads.expand(n, *self.heads.shape) if self.kind in _OWN_HEADS else self.heads
 
     def profile(self, watch: Stopwatch) -> KernelProfile:
         """The layouts for all sizes that fit in memory; equal ones are measured once."""
@@ -309,6 +311,7 @@ def _features(model: nn.Module, x: torch.Tensor, widths: Callable[[torch.Tensor]
 
 _FEATURES: dict[str, Callable[[nn.Module, torch.Tensor, Mapping[str, object]], KernelProfile]] = {
     "inputs": _of_inputs,
+    "rbf": _of_inputs,
     "ck": _of_readout,
     "em": _of_activations,
 }

@@ -91,16 +91,20 @@ def test_class_totals_and_intercept_add_up_to_the_decision(seed: int):
 def test_too_large_an_array_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
     fit, rows = machine(2)
     monkeypatch.setattr(share, "MAX_BYTES", 8 * 3 * 20 * 5)
-    for kind in attributions():
+    for kind in ("share", "kernel", "same_class"):
         with pytest.raises(BudgetExceeded, match=r"at most 5 test points.*share_of"):
-            attribute(fit, rows, kind=kind)
-        assert attribute(fit, rows[:5], kind=kind).shape == (5, 3, 20)
+            attribute(fit, rows, kind=kind, **({"labels": np.arange(20) % 3} if kind == "same_class" else {}))
+        assert attribute(fit, rows[:5], kind=kind, **({"labels": np.arange(20) % 3} if kind == "same_class" else {})).shape == (
+            5,
+            3,
+            20,
+        )
 
 
 def test_unusable_input_is_refused_in_words():
     fit, rows = machine(3)
     for call, told in (
-        (lambda: attribute(fit, rows, kind="removal"), "choose one of: share, kernel"),
+        (lambda: attribute(fit, rows, kind="removal"), "choose one of: removal_klr"),
         (lambda: attribute(fit, rows, lam=1.0), "no option 'lam'"),
         (lambda: attribute(fit, rows[:, 1:]), "20"),
         (lambda: share_of(fit, rows), "one test point"),
@@ -120,7 +124,8 @@ def test_unusable_input_is_refused_in_words():
 
 def test_registry_says_what_each_kind_answers_and_what_it_does_not():
     rows = attributions()
-    assert list(rows) == ["share", "kernel"]
+    assert {"removal_klr", "removal_ridge", "additive_removal", "share", "kernel", "trak", "tracin", "grad_cos"} <= set(rows)
+    assert next(iter(rows)) == "removal_klr"  # what pickers offer first
     for key, info in rows.items():
         assert info.key == key
         assert info.question.endswith("?")

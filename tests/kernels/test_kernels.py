@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from ntkviz.fidelity.scores import scores_of
 from ntkviz.gradients.reference import entk_reference, gram_reference, jacobian_reference, relative_error
 from ntkviz.kernels.matrix import kernel_blocks, kernel_matrix, layer_kernels
 from ntkviz.kernels.projected import rademacher_rows
 from ntkviz.kernels.registry import kernels
+from ntkviz.models.probes import logits_of
 from tests.cases import CASES, Case
 
 N, M = 6, 4
@@ -72,6 +74,54 @@ def test_label_pseudo_ntk_is_the_reference(case: Case):
     g = np.einsum("nc,ncp->np", signs, jac) / np.sqrt(c)
     k = kernel_matrix(model, x, kind="lpntk", y=y, normalize=False)
     assert relative_error(k, g @ g.T, (g * g).sum(1), (g * g).sum(1)) < WORST
+
+
+@cases
+def test_margin_kernel_is_the_gradient_of_the_log_odds(case: Case):
+    model, x = case.model(), case.inputs(N)
+    jac = jacobian_reference(model, x)
+    c = jac.shape[1]
+    y = np.arange(N) % max(c, 2)
+    logits = logits_of(model, x)
+    step = 1e-4
+    numeric = np.empty((N, c))
+    for k in range(c):  # of the log-odds as the fidelity metrics have them, by finite differences
+        up, down = logits.astype(float).copy(), logits.astype(float).copy()
+        up[:, k] += step
+        down[:, k] -= step
+        numeric[:, k] = (own_log_odds(up, y) - own_log_odds(down, y)) / (2 * step)
+    g = np.einsum("nc,ncp->np", numeric, jac)
+    size = (np.abs(numeric).max(1) ** 2) * (jac**2).sum((1, 2))
+    k = kernel_matrix(model, x, kind="margin", y=y, normalize=False)
+    assert relative_error(k, g @ g.T, size, size) < WORST
+
+
+def own_log_odds(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return scores_of(logits).log_odds[np.arange(len(y)), y]
+
+
+def test_input_kernel_is_a_gaussian_of_distances_and_ignores_the_network():
+    case = case_named("mlp")
+    x = case.inputs(N)
+    flat = (x / x.std(0, correction=0)).double().numpy()
+    distance = ((flat[:, None] - flat[None]) ** 2).sum(-1)
+    mean = distance[~np.eye(N, dtype=bool)].mean()
+    np.testing.assert_allclose(kernel_matrix(case.model(), x, kind="rbf"), np.exp(-distance / mean), atol=1e-6)
+    np.testing.assert_array_equal(kernel_matrix(nn.Identity(), x, kind="rbf"), kernel_matrix(case.model(), x, kind="rbf"))
+
+
+def test_the_sum_of_kernels_is_the_sum():
+    case = case_named("conv")
+    model, x, z = case.model(), case.inputs(N), case.inputs(M, seed=3)
+    tangent, inputs = (kernel_blocks(model, x, z, kind=kind) for kind in ("trntk", "rbf"))
+    found = kernel_blocks(model, x, z, kind="trntk_rbf", input_share=0.25)
+    weight = 0.75 / tangent.train_diagonal.mean()
+    np.testing.assert_allclose(found.train, weight * tangent.train + 0.25 * inputs.train, rtol=1e-5)
+    np.testing.assert_allclose(found.rows, weight * tangent.rows + 0.25 * inputs.rows, rtol=1e-5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        kernel_matrix(model, x, kind="trntk_rbf", input_share=1.0)
+    with pytest.raises(ValueError, match="above 0"):
+        kernel_matrix(model, x, kind="rbf", bandwidth=0.0)
 
 
 @cases

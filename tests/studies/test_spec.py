@@ -97,7 +97,7 @@ def test_json_there_and_back(n, seed, normalize, lam):
     [
         ({}, "exactly one of sample and upload"),
         ({"sample": "a", "upload": "b"}, "exactly one of sample and upload"),
-        ({"sample": "a", "kernel": "rbf"}, "no kernel 'rbf'; choose one of: trntk"),
+        ({"sample": "a", "kernel": "gauss"}, "no kernel 'gauss'; choose one of: trntk"),
         ({"sample": "a", "kernel": "entk"}, "pairs? of points and classes"),
         ({"sample": "a", "surrogate": "tree"}, "no surrogate 'tree'; choose one of"),
         ({"sample": "a", "n_train": 1}, "n_train must be a whole number of at least 2"),

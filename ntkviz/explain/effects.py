@@ -1,0 +1,131 @@
+"""Removal effects: factor a surrogate once, then ask for any test point what it would say without each training point."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ntkviz.explain.klr_influence import KlrInfluence, influence_bytes
+from ntkviz.explain.klr_iterative import KlrIterative
+from ntkviz.explain.ridge_removal import RidgeRemoval
+from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate, check_rows, probabilities
+from ntkviz.types import ProgressFn, silent
+
+#: The direct solution is taken while it fits in this many bytes; above, each test point is solved by iteration.
+DIRECT_BYTES = 3 * 10**9
+
+
+class Removal(Protocol):
+    """A factored surrogate, for kernels of mean diagonal 1."""
+
+    def effects(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
+        """Fall of the mixed score of M points without each of N points, ``[M, N]``; rows ``[M, N]``, heads ``[M, C]``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RemovalEffects:
+    """What a surrogate would say without each of its training points, by its own equations.
+
+    Attributes:
+        surrogate: the kernel machine, of kind ``klr``, ``ridge`` or ``ridge_logits``.
+        system: its equations, factored.
+        method: one sentence on how effects are computed, approximations included.
+    """
+
+    surrogate: Surrogate
+    system: Removal
+    method: str
+
+    @classmethod
+    def of_surrogate(
+        cls,
+        surrogate: Surrogate,
+        kernel: np.ndarray,
+        labels: np.ndarray,
+        *,
+        leave_one_out: bool = False,
+        on_progress: ProgressFn = silent,
+    ) -> "RemovalEffects":
+        """Factor the equations of a surrogate.
+
+        Args:
+            surrogate: of kind ``klr``, ``ridge`` or ``ridge_logits``.
+            kernel: ``[N, N]``, the kernel of the fit.
+            labels: int ``[N]``, the labels of the fit (not used by ridges, which keep their targets).
+            leave_one_out: for ``klr``, a full Newton step without the point in place of the first-order influence. Ridges are exact.
+            on_progress: called as ``on_progress("effects", fraction)``; may raise JobCancelled.
+
+        Raises:
+            ValueError: when the surrogate is of another kind, or kernel or labels do not fit it.
+        """
+        n = surrogate.n_train
+        if np.shape(kernel) != (n, n):
+            raise ValueError(f"kernel must be [{n}, {n}], the kernel of the fit; got shape {np.shape(kernel)}.")
+        if isinstance(surrogate, RidgeSurrogate):
+            return cls(
+                surrogate, RidgeRemoval.factor(surrogate, kernel), "Exact: the ridge refitted without the point, in closed form."
+            )
+        if surrogate.kind != "klr":
+            raise ValueError(
+                f"Removal effects are known for the surrogates klr, ridge and ridge_logits; got {surrogate.kind!r}. "
+                "Fit one on the same kernel: fit_surrogate(kernel, labels, kind='klr')."
+            )
+        system, method = _of_klr(surrogate, kernel, labels, leave_one_out, on_progress)
+        return cls(surrogate, system, method)
+
+    def of(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
+        """How much a mix of scores of each test point would fall without each training point, float64 ``[M, N]``.
+
+        Args:
+            rows: ``[M, N]``, the kernel between the test points and the training points, scaled as the kernel of the fit was.
+            heads: ``[M, C]``, the mix of scores, e.g. a row of the identity for one class.
+
+        Raises:
+            ValueError: when shapes do not fit.
+        """
+        checked = np.asarray(check_rows(rows, self.surrogate.n_train), dtype=np.float64) / self.surrogate.scale
+        mixes = np.asarray(heads, dtype=np.float64)
+        if mixes.shape != (len(checked), self.surrogate.n_classes):
+            raise ValueError(f"heads must be [{len(checked)}, {self.surrogate.n_classes}]; got shape {mixes.shape}.")
+        return self.system.effects(checked, mixes)
+
+    def on_log_odds(self, rows: np.ndarray, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """The same for the log-odds of a class against the others at each test point, float64 ``[M, N]``.
+
+        Args:
+            rows: ``[M, N]``.
+            logits: ``[M, C]``, the network's; they say which classes are the rivals.
+            classes: int ``[M]``.
+        """
+        return self.of(rows, log_odds_heads(logits, classes))
+
+
+def _of_klr(
+    surrogate: Surrogate, kernel: np.ndarray, labels: np.ndarray, leave_one_out: bool, on_progress: ProgressFn
+) -> tuple[Removal, str]:
+    """The equations of a logistic fit, direct or by iteration.
+
+    Raises:
+        ValueError: when the labels do not fit, or one step without the point is asked for where it is too dear.
+    """
+    n, n_scores = surrogate.n_train, surrogate.n_classes
+    classes = np.asarray(labels)
+    if classes.shape != (n,) or classes.dtype.kind not in "iub" or not 0 <= classes.min() <= classes.max() < max(n_scores, 2):
+        raise ValueError(
+            f"labels must be {n} whole numbers in 0..{max(n_scores, 2) - 1}, those of the fit; got {classes.dtype} {classes.shape}."
+        )
+    scaled = np.asarray(kernel, dtype=np.float64) / surrogate.scale
+    chances = probabilities(scaled @ (surrogate.weights.T * surrogate.scale) + surrogate.intercept)
+    targets = classes[:, None] == (np.arange(n_scores) if n_scores > 1 else 1)
+    lam = float(surrogate.options["lam"])  # type: ignore[arg-type]
+    if influence_bytes(n, n_scores) > DIRECT_BYTES:
+        if leave_one_out:
+            raise ValueError(f"leave_one_out needs {influence_bytes(n, n_scores) / 1e9:.1f} GB at N = {n:,}; take the influence.")
+        system = KlrIterative.factor(scaled, chances, targets - chances, lam, on_progress=on_progress)
+        return system, "Influence, the first-order effect, solved by iteration (about 0.3 % off)."
+    system = KlrInfluence.factor(scaled, chances, targets - chances, lam, on_progress=on_progress)
+    if not leave_one_out:
+        return system, "Influence: the first-order effect of a point's weight, with the exact curvature."
+    return system.without_points(), "One Newton step of the fit without the point, with the exact curvature."
