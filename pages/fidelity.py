@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import cached, gates, layout, points
+from ntkviz.ui import cached, gates, layout, plane_view, points, trust_view
 from ntkviz.ui import fidelity_view as view
 from ntkviz.ui.compared import compared
 
@@ -11,6 +11,12 @@ with gates.guarded():
     data = cached.dataset(study.spec.subject_id)
     listed = points.outcomes(study)
     view.headline(study)
+
+    st.subheader("Imitation and truth", anchor="truth")
+    plane_view.plane(study)
+
+    st.subheader("Which points to trust", anchor="trust")
+    trust_view.reliability(study)
 
     st.subheader("Point by point", anchor="points")
     view.scatter(study, data, listed)

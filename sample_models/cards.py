@@ -1,12 +1,12 @@
 """What is measured on a trained sample, and the two cards that say it: ``card.json`` for programs, ``card.md`` for people."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ntkviz.truth.recipe import OPTIMISERS
 from ntkviz.types import Dataset
 from sample_models.prepare import SOURCES
 from sample_models.recipes import Recipe
@@ -82,8 +82,9 @@ def write_card(
         "n_test": len(dataset.y_test),
         "licence": source.licence,
         "credit": source.credit,
-        "data": {"set": recipe.data_set, "planted": planted},
-        "recipe": asdict(recipe.training),
+        "data": {"set": recipe.data_set, "planted": planted}
+        | ({"train_points": recipe.train_points} if recipe.train_points else {}),
+        "recipe": recipe.training.to_dict(),
     }
     (folder / "card.json").write_text(_compact(card), encoding="utf-8")
     (folder / "card.md").write_text(_page(recipe, dataset, architecture, measured, planted, facts), encoding="utf-8")
@@ -113,7 +114,7 @@ def _page(
         f"**{measured['accuracy_test']:.1%}** of {len(dataset.y_test):,} test points right, {facts['n_parameters']:,} parameters, "
         f"{dataset.n_classes} classes, {len(dataset.y_train):,} training points.",
         "## Data",
-        f"{source.title}. {source.selection}",
+        f"{source.title}. {source.selection}{_fewer_text(recipe, dataset)}",
         *([_planted_text(dataset, planted)] if planted else []),
         f"Licence: {source.licence}. Credit: {source.credit}.",
         "## Network",
@@ -135,6 +136,16 @@ def _page(
     return "\n\n".join(parts) + "\n"
 
 
+def _fewer_text(recipe: Recipe, dataset: Dataset) -> str:
+    """That not all training points are used, in words."""
+    if recipe.train_points is None:
+        return ""
+    return (
+        f" This network has only the first {recipe.train_points // dataset.n_classes} training points of each class, "
+        f"{recipe.train_points:,} in all; the test points are all of them."
+    )
+
+
 def _planted_text(dataset: Dataset, planted: dict[str, Any]) -> str:
     """What was planted, in words."""
     if planted["kind"] == "label_flips":
@@ -154,7 +165,7 @@ def _planted_text(dataset: Dataset, planted: dict[str, Any]) -> str:
 def _training_text(recipe: Recipe, facts: dict[str, Any]) -> str:
     """How the network was trained, in words."""
     training = recipe.training
-    optimiser = "SGD with Nesterov momentum 0.9" if training.optimiser == "sgd" else "AdamW"
+    optimiser = OPTIMISERS[training.optimiser]
     changes = [
         text
         for wanted, text in (

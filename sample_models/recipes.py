@@ -10,37 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ntkviz.truth.recipe import Training
 from ntkviz.types import Dataset
 from sample_models.prepare import TEXT_LENGTH, VOCABULARY_SIZE
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a network is trained: cross-entropy, minibatches in random order, learning rate falling along a cosine to 0.
-
-    Attributes:
-        epochs: passes over the training points.
-        optimiser: "sgd" (Nesterov momentum 0.9) or "adamw".
-        learning_rate: at the start.
-        weight_decay: of the optimiser.
-        batch_size: points in a minibatch.
-        shift: images are moved by up to this many pixels each way, anew in every epoch.
-        rotate: images are turned by up to this many degrees each way.
-        mirror: images are mirrored left to right at random.
-        forget: share of words that are replaced by the unknown word, anew in every epoch.
-        seed: of the initial parameters, the order of points and the augmentation.
-    """
-
-    epochs: int
-    optimiser: str
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    shift: float = 0
-    rotate: float = 0
-    mirror: bool = False
-    forget: float = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +29,7 @@ class Recipe:
         normalise: "channel" (one mean for the images), "feature" (one a column) or "" (token ids).
         training: how it is trained.
         choice: how these settings were arrived at, for the card.
+        train_points: train on the first so many points of the data set, the same number of each class; None for all.
         plant: clean data -> what is planted, as :func:`ntkviz.data.sample.plant` takes it; None for nothing.
     """
 
@@ -69,6 +42,7 @@ class Recipe:
     normalise: str
     training: Training
     choice: str
+    train_points: int | None = None
     plant: Callable[[Dataset], dict[str, Any]] | None = None
 
 
@@ -193,6 +167,42 @@ _ROWS = (
         normalise="feature",
         training=Training(epochs=60, optimiser="adamw", learning_rate=3e-3, weight_decay=0.05, batch_size=32, seed=5),
         choice="The settings were set down beforehand and tried once on a fifth of the training points held out (79 of 80 right).",
+    ),
+    Recipe(
+        name="mnist-mlp-1k",
+        title="Digits, small: with retraining truth",
+        about=(
+            "The perceptron of mnist-mlp on 1,000 digits, small enough to be retrained hundreds of times. What it becomes without some of "
+            "its training points is bundled, so that every explanation of it can be checked: does removing these points do what was said?"
+        ),
+        limits=(
+            "1,000 digits are a sixtieth of MNIST: it errs much more often than mnist-mlp. It is here for what can be checked on it and "
+            "not for its accuracy."
+        ),
+        data_set="mnist",
+        architecture=_MLP,
+        normalise="channel",
+        training=Training(epochs=40, optimiser="sgd", learning_rate=0.05, weight_decay=5e-4, batch_size=50, seed=8),
+        choice="The settings were set down beforehand and tried once on a fifth of the training points held out (90.0 % right).",
+        train_points=1_000,
+    ),
+    Recipe(
+        name="fashion-cnn-1k",
+        title="Clothing, small: with retraining truth",
+        about=(
+            "Two convolutions and a dense layer on 1,000 pieces of clothing, without BatchNorm, retrained hundreds of times like "
+            "mnist-mlp-1k: the second network on which explanations are checked against what retraining does."
+        ),
+        limits=(
+            "1,000 images are a sixtieth of Fashion-MNIST, and classes that people confuse are confused more often here. Its training "
+            "depends on its initial parameters more than that of mnist-mlp-1k, so that no explanation can predict all of it."
+        ),
+        data_set="fashion",
+        architecture={"name": "cnn", "options": {"channels": [8, 16], "hidden": [64]}},
+        normalise="channel",
+        training=Training(epochs=30, optimiser="sgd", learning_rate=0.03, weight_decay=5e-4, batch_size=50, seed=9),
+        choice="Learning rate and epochs are the best of six pairs, by accuracy on a fifth of the training points held out (82.0 % right, the others 78.5 to 81.5 %).",
+        train_points=1_000,
     ),
     Recipe(
         name="mnist-mislabelled",

@@ -17,23 +17,21 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the script is run by its path, from anywhere
 
-from ntkviz.data.sample import plant  # noqa: E402
+from ntkviz.data.sample import first_of_each_class, plant  # noqa: E402
 from ntkviz.data.save import load_dataset  # noqa: E402
 from ntkviz.models.normalised import Normalised  # noqa: E402
-from ntkviz.models.spec import build_model  # noqa: E402
+from ntkviz.truth.train import train  # noqa: E402
 from ntkviz.types import Dataset  # noqa: E402
 from sample_models.cards import measure, write_card  # noqa: E402
 from sample_models.prepare import SOURCES, prepare  # noqa: E402
-from sample_models.recipes import RECIPES, Recipe, Training  # noqa: E402
+from sample_models.recipes import RECIPES, Recipe  # noqa: E402
 
 SAMPLES = ROOT / "sample_models"
 _PUBLISHED = ROOT.parent / "shared" / "data"
-_UNKNOWN_WORD = 1
 
 
 def main() -> None:
@@ -91,6 +89,8 @@ def bundled(recipe: Recipe, published: Path | None) -> tuple[Dataset, dict[str, 
             "Give the folder with --data."
         )
     dataset = replace(load_dataset(folder), name=recipe.name)
+    if recipe.train_points is not None:
+        dataset = first_of_each_class(dataset, recipe.train_points)
     planted = None if recipe.plant is None else recipe.plant(dataset)
     return (dataset if planted is None else plant(dataset, planted)), planted
 
@@ -143,34 +143,6 @@ def architecture(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
     return recipe.architecture | {"normalise": {"mean": mean, "std": std}}
 
 
-def train(spec: dict[str, Any], x: np.ndarray, y: np.ndarray, training: Training) -> nn.Module:
-    """A trained network in eval mode.
-
-    Args:
-        spec: the specification.
-        x: inputs ``[N, ...]``.
-        y: labels ``[N]``.
-        training: how.
-
-    Returns:
-        The network after a fixed number of epochs.
-    """
-    torch.manual_seed(training.seed)
-    model = build_model(spec).train()
-    optimiser = _optimiser(model, training)
-    inputs, labels = torch.from_numpy(x), torch.from_numpy(y)
-    steps = training.epochs * -(-len(y) // training.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(training.epochs):
-        for batch in torch.randperm(len(y)).split(training.batch_size):
-            loss = functional.cross_entropy(model(_augmented(inputs[batch], training)), labels[batch])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return model.eval()
-
-
 def bare(model: nn.Module) -> nn.Module:
     """The network without its normalisation."""
     return model.net if isinstance(model, Normalised) else model
@@ -180,43 +152,6 @@ def logits(model: nn.Module, x: np.ndarray) -> np.ndarray:
     """float32 ``[n, C]``."""
     with torch.no_grad():
         return torch.cat([model(part) for part in torch.from_numpy(x).split(250)]).numpy()
-
-
-def _optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser that a recipe names.
-
-    Raises:
-        ValueError: when it names another.
-    """
-    if training.optimiser == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), lr=training.learning_rate, momentum=0.9, nesterov=True, weight_decay=training.weight_decay
-        )
-    if training.optimiser == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
-    raise ValueError(f"`optimiser` is {training.optimiser!r}; expected 'sgd' or 'adamw'.")
-
-
-def _augmented(x: torch.Tensor, training: Training) -> torch.Tensor:
-    """A minibatch changed in ways that leave its labels right."""
-    if training.forget:
-        forgotten = (torch.rand(x.shape) < training.forget) & (x != 0)
-        return x.masked_fill(forgotten, _UNKNOWN_WORD)
-    if not (training.shift or training.rotate or training.mirror):
-        return x
-    n, _, height, width = x.shape
-    angle = (torch.rand(n) * 2 - 1) * training.rotate * torch.pi / 180
-    side = torch.randint(0, 2, (n,)) * 2.0 - 1 if training.mirror else torch.ones(n)
-    # Whole pixels: a shift by a fraction would blur. Grid coordinates run from -1 to 1, hence the factor 2.
-    across, down = (
-        ((torch.rand(n) * 2 - 1) * (training.shift + 0.5)).round().clamp(-training.shift, training.shift) for _ in range(2)
-    )
-    rows = (
-        torch.stack([angle.cos() * side, -angle.sin(), 2 * across / width], dim=1),
-        torch.stack([angle.sin() * side, angle.cos(), 2 * down / height], dim=1),
-    )
-    grid = functional.affine_grid(torch.stack(rows, dim=1), list(x.shape), align_corners=False)
-    return functional.grid_sample(x, grid, align_corners=False)
 
 
 if __name__ == "__main__":

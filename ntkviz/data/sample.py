@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ntkviz.data.save import load_dataset
+from ntkviz.data.subset import take
 from ntkviz.errors import StoreCorrupted
 from ntkviz.types import Dataset, Display
 
@@ -27,6 +28,8 @@ _ORDER = (
     "fashion-cnn",
     "sentences-transformer",
     "cancer-mlp",
+    "mnist-mlp-1k",
+    "fashion-cnn-1k",
     "mnist-mislabelled",
     "mnist-backdoor",
 )
@@ -52,6 +55,8 @@ class SampleCard:
         text: the card in Markdown.
         data_set: name of the folder below ``sample_models/data``.
         planted: what was planted in the data, or None.
+        train_points: trained on the first so many points of the data set, the same number of each class; None for all.
+        recipe: how it was trained, as :meth:`ntkviz.truth.recipe.Training.from_dict` takes it; None when the card does not say.
         folder: the folder of the card and the weights.
     """
 
@@ -70,6 +75,8 @@ class SampleCard:
     text: str
     data_set: str
     planted: dict[str, Any] | None = None
+    train_points: int | None = None
+    recipe: dict[str, Any] | None = None
     folder: Path = field(default_factory=Path, compare=False)
 
 
@@ -100,8 +107,16 @@ def sample_card(name: str) -> SampleCard:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         text = (folder / "card.md").read_text(encoding="utf-8")
         entries = {key: card[key] for key in _CARD_ENTRIES}
+        data = card["data"]
         return SampleCard(
-            **entries, name=name, text=text, data_set=card["data"]["set"], planted=card["data"].get("planted"), folder=folder
+            **entries,
+            name=name,
+            text=text,
+            data_set=data["set"],
+            planted=data.get("planted"),
+            train_points=None if data.get("train_points") is None else int(data["train_points"]),
+            recipe=card.get("recipe"),
+            folder=folder,
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreCorrupted(
@@ -140,7 +155,34 @@ def load_sample_data(name: str) -> Dataset:
     """
     card = sample_card(name)
     dataset = replace(load_dataset(SAMPLES_DIR / "data" / card.data_set), name=name)
+    if card.train_points is not None:
+        dataset = first_of_each_class(dataset, card.train_points)
     return dataset if card.planted is None else plant(dataset, card.planted)
+
+
+def first_of_each_class(dataset: Dataset, train_points: int) -> Dataset:
+    """The data set with its first training points only, the same number of each class; all test points stay.
+
+    Args:
+        dataset: the whole data set.
+        train_points: how many training points to keep, a multiple of C.
+
+    Returns:
+        a new data set; the points kept stand in their order.
+
+    Raises:
+        StoreCorrupted: when there are not that many of a class, or the number cannot be shared out equally.
+    """
+    classes = dataset.n_classes
+    each, rest = divmod(train_points, classes)
+    counts = np.bincount(dataset.y_train, minlength=classes)
+    if rest or each < 1 or counts.min() < each:
+        raise StoreCorrupted(
+            f"{train_points!r} training points of {dataset.name!r} were asked for; expected a multiple of its {classes} classes and at "
+            f"most {counts.min() * classes}. Correct the card."
+        )
+    chosen = np.sort(np.concatenate([np.flatnonzero(dataset.y_train == label)[:each] for label in range(classes)]))
+    return take(dataset, chosen, np.arange(len(dataset.y_test)))
 
 
 def plant(dataset: Dataset, planted: dict[str, Any]) -> Dataset:

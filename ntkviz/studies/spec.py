@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Raised by one with every change that alters a figure of a finished study (a kernel's formula, a solver's tolerance, how
 #: points are drawn). Results of another version are left alone and no longer found.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 Options = Mapping[str, str | int | float | bool | list[str] | None]
 

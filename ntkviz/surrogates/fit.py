@@ -1,6 +1,7 @@
 """The door of the room: a kernel and targets in, a surrogate out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,10 +9,10 @@ from ntkviz.errors import SurrogateDiverged
 from ntkviz.surrogates.kglm import fit_kglm
 from ntkviz.surrogates.kglm_sgd import fit_kglm_sgd
 from ntkviz.surrogates.klr import fit_klr
-from ntkviz.surrogates.problem import make_problem, one_class_only
+from ntkviz.surrogates.problem import Problem, make_problem, one_class_only
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.surrogates.ridge import fit_ridge, fit_ridge_logits
-from ntkviz.surrogates.surrogate import Surrogate
+from ntkviz.surrogates.surrogate import Surrogate, check_rows
 from ntkviz.surrogates.svm import fit_svm
 from ntkviz.types import ProgressFn, silent
 
@@ -34,6 +35,7 @@ def fit_surrogate(
     kind: str = "kglm",
     seed: int = 0,
     n_classes: int | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
     on_progress: ProgressFn = silent,
     **options: object,
 ) -> Surrogate:
@@ -50,6 +52,9 @@ def fit_surrogate(
         seed: of whatever the kind draws, >= 0.
         n_classes: C, needed when the last classes have no training point, or 1 for a network with one logit and labels 0 and 1. A
             class without a training point gets weights 0 and intercept -100, and a note says so.
+        validation: rows ``[V, N]`` of the kernel and labels ``[V]`` of points that the network was not trained on, for kinds that
+            choose a penalty (``klr`` with ``lam="auto"``). The training labels are known to the kernel of a trained network: chosen
+            on held-out training points the penalty comes out too small.
         on_progress: called as ``on_progress("surrogate", fraction)``; may raise JobCancelled.
         options: options of the kind, see its row of the registry.
 
@@ -72,6 +77,8 @@ def fit_surrogate(
         raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
     chosen = {name: options.get(name, default) for name, (default, _) in info.options.items()}
     problem = make_problem(kernel, targets, target=info.target, kind=kind, n_classes=n_classes)
+    if validation is not None:
+        problem = replace(problem, validation=_validation(problem, *validation))
     if kind in _NEED_TWO_CLASSES and len(problem.present) == 1:
         return one_class_only(problem, kind, chosen)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
@@ -82,3 +89,20 @@ def fit_surrogate(
             "Raise its penalty, or use kind='klr' or 'ridge', which do not diverge."
         )
     return found
+
+
+def _validation(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows at mean diagonal 1 and labels, without points whose class no training point has.
+
+    Raises:
+        ValueError: when they do not fit, or nothing is left.
+    """
+    values, classes = check_rows(rows, len(problem.kernel)), np.asarray(labels)
+    if classes.shape != (len(values),) or classes.dtype.kind not in "iub":
+        raise ValueError(
+            f"validation needs {len(values)} whole numbers as labels, one a row; got {classes.dtype} {classes.shape}."
+        )
+    known = np.isin(classes, problem.present)
+    if not known.any():
+        raise ValueError("No validation point has a class of the training points; leave validation out.")
+    return np.asarray(values[known], dtype=np.float64) / problem.scale, classes[known].astype(np.int64)

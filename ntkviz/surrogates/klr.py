@@ -27,8 +27,8 @@ INFO = SurrogateInfo(
     source="Wahba 1999; Zhu and Hastie 2005. The weights are the representer values of Yeh et al., NeurIPS 2018 (arXiv 1811.09720).",
     use_when="The default when weights are to be read: unique, convergent, and large exactly where the surrogate disagrees with a label.",
     caveat="It re-learns the labels and never sees the network's outputs. Weight times kernel adds up to the score; what happens without "
-    "a point is another question (rank correlation of the two about .06 in our measurements). lam='auto' holds out training points, "
-    "whose labels the network has seen, so it leans to small penalties.",
+    "a point is another question (rank correlation of the two about .06 in our measurements). lam='auto' asks validation points, which "
+    "a study takes from its test points; without any it holds out training points, whose labels the network has seen, and leans to small penalties.",
     options={
         "lam": (
             0.1,
@@ -100,7 +100,9 @@ def kkt_residual(kernel: np.ndarray, codes: np.ndarray, weights: np.ndarray, int
 def choose_lam(
     problem: Problem, *, tol: float, max_iter: int, seed: int, on_progress: ProgressFn
 ) -> tuple[float, tuple[str, ...]]:
-    """The penalty of :data:`AUTO_GRID` with the best mean log-likelihood on a fifth of each class, and the note that says so.
+    """The penalty of :data:`AUTO_GRID` with the best mean log-likelihood, and the note that says so.
+
+    Judged by the validation points, where there are any, else by a fifth of each class, held out.
 
     Args:
         problem: the checked kernel and labels.
@@ -112,21 +114,14 @@ def choose_lam(
     Raises:
         ValueError: when no class has the five points that holding one out takes.
     """
-    codes, n_rows = problem.codes, _n_rows(problem)
-    rng = np.random.default_rng(seed)
-    held = np.zeros(len(codes), dtype=bool)
-    for code in range(len(problem.present)):
-        members = rng.permutation(np.flatnonzero(codes == code))
-        held[members[: int(_HELD_OUT * len(members))]] = True
-    if not held.any():
-        raise ValueError("lam='auto' holds out a fifth of each class, and no class has five training points; pass a number.")
-    inner, outer = problem.kernel[np.ix_(~held, ~held)], problem.kernel[np.ix_(held, ~held)]
+    n_rows = _n_rows(problem)
+    inner, codes, outer, told, whose = _split(problem, seed)
     scored = []
     for place, lam in enumerate(AUTO_GRID):
         on_progress("surrogate", 0.9 * place / len(AUTO_GRID))
         found = _solve(
             inner,
-            codes[~held],
+            codes,
             n_rows,
             lam,
             tol=max(tol, 1e-4),
@@ -136,16 +131,37 @@ def choose_lam(
         )
         scores = outer @ found.coefficients + found.offset
         if n_rows == 1:
-            likelihood = log_expit(np.where(codes[held] == 1, scores[:, 0], -scores[:, 0]))
+            likelihood = log_expit(np.where(told == 1, scores[:, 0], -scores[:, 0]))
         else:
-            likelihood = log_softmax(scores, axis=1)[np.arange(int(held.sum())), codes[held]]
+            likelihood = log_softmax(scores, axis=1)[np.arange(len(told)), told]
         scored.append(float(likelihood.mean()))
     best = int(np.argmax(scored))
     grid = ", ".join(f"{lam:g}: {score:.4f}" for lam, score in zip(AUTO_GRID, scored, strict=True))
     edge = " It is the edge of the grid." if best in {0, len(AUTO_GRID) - 1} else ""
     return AUTO_GRID[best], (
-        f"lam = {AUTO_GRID[best]:g} was chosen by the mean log-likelihood of {int(held.sum())} held-out training points ({grid}).{edge}",
+        f"lam = {AUTO_GRID[best]:g} was chosen by the mean log-likelihood of {len(told)} {whose} ({grid}).{edge}",
     )
+
+
+def _split(problem: Problem, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
+    """Kernel and codes to fit, rows and codes to judge by, and whose these are.
+
+    Raises:
+        ValueError: when there is no validation set and no class has the five points that holding one out takes.
+    """
+    codes = problem.codes
+    if problem.validation is not None:
+        rows, labels = problem.validation
+        return problem.kernel, codes, rows, np.searchsorted(problem.present, labels), "points that the network was not trained on"
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(codes), dtype=bool)
+    for code in range(len(problem.present)):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        held[members[: int(_HELD_OUT * len(members))]] = True
+    if not held.any():
+        raise ValueError("lam='auto' holds out a fifth of each class, and no class has five training points; pass a number.")
+    kept = problem.kernel[np.ix_(~held, ~held)]
+    return kept, codes[~held], problem.kernel[np.ix_(held, ~held)], codes[held], "held-out training points"
 
 
 def _still(on_progress: ProgressFn, place: int) -> ProgressFn:

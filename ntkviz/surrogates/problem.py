@@ -25,6 +25,7 @@ class Problem:
         labels: int64 ``[N]``, or None when the surrogate imitates logits.
         logits: float64 ``[N, C]``, or None when it re-learns labels.
         notes: what was repaired or left out.
+        validation: rows ``[V, N]`` (at mean diagonal 1) and labels ``[V]`` of points that the network was not trained on, or None.
     """
 
     kernel: np.ndarray
@@ -33,6 +34,7 @@ class Problem:
     labels: np.ndarray | None
     logits: np.ndarray | None
     notes: tuple[str, ...]
+    validation: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def known_labels(self) -> np.ndarray:

@@ -16,7 +16,9 @@ from ntkviz.ui import gates, layout, media, state
 from ntkviz.ui.explained import Explanation, explanation, runner_up
 from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles, true_class
 from ntkviz.ui.points import Outcomes
+from ntkviz.ui.removal_view import removal
 from ntkviz.ui.text import escape, number, percent
+from ntkviz.ui.trust_view import trust_badge
 
 NOT_REMOVAL = "A share is a term of the surrogate's sum. It is **not** what would happen if the network were trained again without the example."
 
@@ -34,6 +36,7 @@ def point_head(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
         media.show_point(data, "test", int(points.ids[m]), caption=caption)
     with right:
         badge(points, m, names)
+        trust_badge(study, m)
     network = np.exp(scores_of(study.logits_test[m : m + 1]).log_probability[0])
     surrogate = np.exp(scores_of(study.surrogate_logits[m : m + 1]).log_probability[0])
     fig = probability.probability_bars(network, surrogate, names, true_class=label)
@@ -74,11 +77,14 @@ def badge(points: Outcomes, m: int, names: tuple[str, ...]) -> None:
 def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     """The question and its answer: a change here draws nothing else of the page."""
     found, k = choose_question(study, points, m)
-    strong, added, spread, near = st.tabs(
-        ["Strongest examples", "How it adds up", "How many carry it", "Neighbours (kernel alone)"],
+    matter, strong, added, spread, near = st.tabs(
+        ["Which examples matter", "Strongest shares", "How it adds up", "How many carry it", "Neighbours (kernel alone)"],
         key="explain_tab",
         on_change="rerun",
     )
+    if matter.open:
+        with matter:
+            removal(study, data, found, m, k)
     if strong.open:
         with strong:
             strongest(study, data, found, k)

@@ -14,6 +14,8 @@ class Explanation:
 
     Attributes:
         target: what is explained, in words: "7", or "7 rather than 1".
+        label: the class that is explained.
+        against: the class that it is compared with, or None.
         shares: float64 ``[N]``; they and the intercept add up to ``score``.
         intercept: the surrogate's.
         score: the surrogate's score, from its own decision function and not from the shares.
@@ -24,6 +26,8 @@ class Explanation:
     """
 
     target: str
+    label: int
+    against: int | None
     shares: np.ndarray
     intercept: float
     score: float
@@ -69,6 +73,8 @@ def explanation(study: Study, m: int, label: int, against: int | None = None) ->
     versus = "" if against is None else f" rather than {names[against]}"
     return Explanation(
         target=f"{names[label]}{versus}",
+        label=label,
+        against=against,
         shares=shares,
         intercept=float(intercept),
         score=float(score),

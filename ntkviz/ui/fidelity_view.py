@@ -14,6 +14,7 @@ from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, media, state
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
+from ntkviz.ui.plane_view import axes_note
 from ntkviz.ui.point_picker import named_table, picture, picture_column
 from ntkviz.ui.points import Outcomes, outcomes, select_points
 from ntkviz.ui.selection import chosen_row, clicked, steady
@@ -22,13 +23,6 @@ from ntkviz.ui.text import escape, number, percent
 EXPLAIN_PAGE = "pages/explain.py"
 #: Measures on the chart: fractions and correlations whose best value is 1 (or 0 for the difference of accuracies).
 CHARTED = ("kendall_tau", "tau_predicted", "tau_errors", "agreement", "r_miss", "r_miss_jaccard", "r_squared", "tad")
-
-NOT_CHECKED = """
-**What has not been checked.** Everything on this page is *imitation*: does the surrogate answer as the network does? The second axis is
-*counterfactual truth*: would the network, trained again without some examples, change as the surrogate says? That needs retraining,
-and this study has none. In retraining experiments for this project (small networks on MNIST, 135 surrogates) the two even ran against each other:
-the better a surrogate imitated, the worse its shares foretold removals (rank correlation −.36).
-"""
 
 
 def headline(study: Study) -> None:
@@ -52,7 +46,7 @@ def headline(study: Study) -> None:
         _tile(cell, study, name, form)
     left, right = st.columns([1, 1])
     with left:
-        st.warning(NOT_CHECKED, icon=":material/rule:")
+        axes_note(study)
     with right:
         _baselines(study)
 

@@ -1,6 +1,7 @@
 """Laws of the bundled samples: what was planted is known exactly, and the data set on disk stays clean."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,27 @@ def test_a_clean_sample_is_the_saved_set() -> None:
     np.testing.assert_array_equal(dataset.x_train, clean().x_train)
     assert dataset.name == "mnist-mlp"
     assert dataset.meta is None
+
+
+def test_a_card_may_ask_for_fewer_training_points(folder: Path) -> None:
+    path = folder / "mnist-mlp" / "card.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"data": {"set": "tiny", "train_points": 3}}))
+    dataset = load_sample_data("mnist-mlp")
+    np.testing.assert_array_equal(dataset.x_train, clean().x_train[:3])
+    assert dataset.y_train.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(dataset.x_test, clean().x_test)
+    for wrong in (4, 9, 0, -3):
+        path.write_text(json.dumps(card | {"data": {"set": "tiny", "train_points": wrong}}))
+        with pytest.raises(StoreCorrupted, match="a multiple of its 3 classes and at most 6"):
+            load_sample_data("mnist-mlp")
+
+
+def test_the_first_of_each_class_are_kept_in_their_order() -> None:
+    shuffled = replace(clean(), y_train=np.array([2, 2, 0, 1, 0, 2]))
+    kept = sample.first_of_each_class(shuffled, 3)
+    assert kept.y_train.tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(kept.x_train, shuffled.x_train[[0, 2, 3]])
 
 
 @pytest.mark.usefixtures("folder")

@@ -121,7 +121,11 @@ def test_the_heads_are_the_derivative_of_the_log_odds():
     a = attribute(fit, rows, kind="removal_klr", kernel=kernel, labels=y)
     effects = RemovalEffects.of_surrogate(fit, kernel, y)
     of = effects.on_log_odds(rows, logits[:4, :3], classes[:4] % 3)
-    np.testing.assert_allclose(of, contrast_log_odds(a, logits[:4, :3], classes[:4] % 3), atol=1e-8)
+    np.testing.assert_allclose(of, contrast_log_odds(a, fit.decision_function(rows), classes[:4] % 3), atol=1e-8)
+    ridge = fit_surrogate(kernel, y, kind="ridge")  # whose scores are no log-odds
+    a = attribute(ridge, rows, kind="removal_ridge", kernel=kernel)
+    of = RemovalEffects.of_surrogate(ridge, kernel, y).on_log_odds(rows, logits[:4, :3], classes[:4] % 3)
+    np.testing.assert_allclose(of, contrast_log_odds(a, logits[:4, :3], classes[:4] % 3), atol=1e-10)
 
 
 def comparators() -> tuple[torch.nn.Module, torch.Tensor, np.ndarray, torch.Tensor, dict[str, np.ndarray]]:

@@ -7,8 +7,30 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ntkviz.embed.result import Quality
-from ntkviz.figures import attribution, density, embedding, fidelity, log_odds, matrix, probability, spectrum, waterfall, weights
+from ntkviz.explain.behaviour import Carriers
+from ntkviz.explain.calibration import calibrate
+from ntkviz.explain.regions import Regions
+from ntkviz.fidelity.lds import Lds
+from ntkviz.fidelity.trust import Reliability
+from ntkviz.figures import (
+    attribution,
+    audit,
+    behaviour,
+    density,
+    embedding,
+    fidelity,
+    log_odds,
+    matrix,
+    plane,
+    probability,
+    spectrum,
+    trust,
+    waterfall,
+    weights,
+    what_if,
+)
 from ntkviz.kernels import diagnostics
+from ntkviz.studies.faithfulness import Measured
 
 HOSTILE = '<img src=x onerror=alert(1)><a href="http://evil">&%{x}\u202e\x00'
 NAMES = ["cat", HOSTILE, "dog", "dog"]
@@ -57,7 +79,43 @@ STEPS = waterfall.waterfall_steps(ATTRIBUTION, intercept=0.3, labels=LABELS, cla
 PROBABILITIES = (np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1]))
 SIMILARITY = diagnostics.class_similarity(kernel(), LABELS)
 CKA = diagnostics.cka_matrix(KERNELS)
+WRONG = np.arange(N) % 7 == 0
+HITS = np.cumsum(WRONG[np.argsort(-ATTRIBUTION)])
 LOG_ODDS: dict[str, Any] = {"network_right": RIGHT, "labels": TEST_LABELS, "class_names": NAMES, "ids": TEST_IDS}
+
+LDS = Lds(0.6, 0.55, 0.65, 0.58, 0.62, np.array([0.6]), 0.94, 0.6)
+MEASURED = [
+    Measured("trntk", "klr", "share", HOSTILE, 0.8, 0.75, 0.85, LDS, 2.0, is_control=False),
+    Measured("", "", "same_class", HOSTILE, float("nan"), float("nan"), float("nan"), LDS, 0.01, is_control=True),
+]
+VERDICTS = [Reliability("trust", 9, 0.2, 0.1, 0.3), Reliability("do not use", 3, 0.9, float("nan"), float("nan"))]
+
+CARRIERS = Carriers(
+    names=("cat", HOSTILE, "dog"),
+    sizes=np.array([9, 4, 2]),
+    totals=np.array([1.0, -2.0, 0.1]),
+    typical=np.array([0.9, 0.0, 0.1]),
+    low=np.array([0.5, -0.4, 0.0]),
+    high=np.array([1.4, 0.5, 0.2]),
+    p_values=np.array([0.8, 0.01, 0.9]),
+    n_points=7,
+    n_reference=30,
+)
+REGIONS = Regions(
+    names=("a", HOSTILE, "b"),
+    n_train=np.array([20, 10, 5]),
+    n_own=np.array([3, 9, 0]),
+    n_points=np.array([4, 2, 0]),
+    n_low=np.array([3, 0, 0]),
+    share=np.array([4 / 6, 2 / 6, 0.0]),
+    share_rest=np.array([np.nan, np.nan, np.nan]),
+    low_share=0.5,
+    low_share_rest=float("nan"),
+)
+CHANGES = [
+    what_if.Changes(HOSTILE, NETWORK, 0.8 * NETWORK, calibrate(NETWORK, 0.8 * NETWORK, n_bootstrap=20)),
+    what_if.Changes("random", np.zeros(M), NETWORK, calibrate(np.zeros(M), NETWORK, n_bootstrap=20), baseline=True),
+]
 
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "kernel panels": lambda: matrix.kernel_panels(KERNELS, LABELS, NAMES),
@@ -86,5 +144,28 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "maps": lambda: embedding.map_panels(
         {"UMAP": (TRAIN, TEST), "Kernel PCA": (TRAIN, None)}, class_names=NAMES, units={"Kernel PCA"}
     ),
+    "plane": lambda: plane.imitation_truth(MEASURED, {"share": HOSTILE}),
+    "trust": lambda: trust.reliability_bars(VERDICTS, HOSTILE),
+    "suspicion": lambda: audit.suspicion_curve(ATTRIBUTION, labels=LABELS, class_names=NAMES, cut=9, cut_name=HOSTILE, ids=IDS),
+    "suspicion, planted": lambda: audit.suspicion_curve(
+        ATTRIBUTION, labels=LABELS, class_names=NAMES, planted=WRONG, ids=IDS, selected="id-3"
+    ),
+    "precision and recall": lambda: audit.precision_recall(
+        {"margin": (HITS / np.arange(1, N + 1), HITS / HITS[-1]), HOSTILE: (HITS / N, HITS / HITS[-1])}, 9
+    ),
+    "class density": lambda: audit.class_density(
+        rng().random(N),
+        labels=LABELS,
+        class_names=NAMES,
+        outliers=np.array([3, 5]),
+        prototypes=np.array([7, 1]),
+        ids=IDS,
+        selected="id-5",
+    ),
+    "before and after": lambda: what_if.before_after(*PROBABILITIES, NAMES, true_class=1),
+    "flip": lambda: what_if.flip_path(np.array([0, 2, 5]), np.array([1.0, 0.3, -0.1]), label=HOSTILE, n_kept=4, flipped=True),
+    "calibration": lambda: what_if.calibration_plot(CHANGES),
+    "carriers": lambda: behaviour.carrier_bars(CARRIERS, target=HOSTILE),
+    "regions": lambda: behaviour.region_bars(REGIONS),
     "density": lambda: density.density_map(rng().normal(size=(900, 2)), np.arange(900) % C, NAMES, n_sample=100),
 }

@@ -16,10 +16,12 @@ from ntkviz.data.save import load_dataset
 from ntkviz.errors import StoreCorrupted
 from ntkviz.models.normalised import Normalised
 from ntkviz.models.sample import Sample, load_sample
+from ntkviz.truth.train import train
+from ntkviz.truth.truth import TRUTH
 from sample_models.cards import interval, measure
 from sample_models.prepare import SOURCES
 from sample_models.recipes import RECIPES
-from sample_models.train import architecture, logits, train
+from sample_models.train import architecture, logits
 
 torch.set_num_threads(1)
 
@@ -29,6 +31,8 @@ NAMES = [
     "fashion-cnn",
     "sentences-transformer",
     "cancer-mlp",
+    "mnist-mlp-1k",
+    "fashion-cnn-1k",
     "mnist-mislabelled",
     "mnist-backdoor",
 ]
@@ -39,6 +43,8 @@ WORTH = {
     "fashion-cnn": 0.87,
     "sentences-transformer": 0.75,
     "cancer-mlp": 0.95,
+    "mnist-mlp-1k": 0.88,
+    "fashion-cnn-1k": 0.8,
     "mnist-mislabelled": 0.85,
     "mnist-backdoor": 0.75,
 }
@@ -55,13 +61,14 @@ def _logits(name: str) -> tuple[np.ndarray, np.ndarray]:
     return logits(sample.model, sample.data.x_train), logits(sample.model, sample.data.x_test)
 
 
-def test_the_samples_and_their_recipes_are_the_seven_of_the_design():
+def test_the_samples_and_their_recipes_are_those_of_the_design():
     assert samples() == NAMES
     assert list(RECIPES) == NAMES
 
 
 def test_all_samples_together_stay_small():
     files = [path for path in SAMPLES_DIR.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in files if path.name != TRUTH]  # tests/truth has their limits
     assert sum(path.stat().st_size for path in files) < 15e6
 
 
@@ -166,6 +173,21 @@ def test_flipped_labels_are_exactly_those_listed_and_spread_over_all_other_class
     steps = np.bincount((data.y_train - clean.y_train)[changed] % 10, minlength=10)
     assert steps[0] == 0
     assert steps[1:].min() > 10  # 27.8 expected each, standard deviation 5
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp-1k", "fashion-cnn-1k"])
+def test_a_small_sample_has_the_first_hundred_of_each_class_and_all_test_points(name):
+    data = _sample(name).data
+    whole = load_dataset(SAMPLES_DIR / "data" / _sample(name).info.data_set)
+    kept = np.concatenate([np.flatnonzero(whole.y_train == label)[:100] for label in range(10)])
+    kept.sort()
+    np.testing.assert_array_equal(data.x_train, whole.x_train[kept])
+    np.testing.assert_array_equal(data.y_train, whole.y_train[kept])
+    np.testing.assert_array_equal(data.x_test, whole.x_test)
+    assert np.bincount(data.y_train).tolist() == [100] * 10
+    assert data.meta is not None
+    assert len(data.meta) == 2000
+    assert _sample(name).info.accuracy_train > 0.99
 
 
 def test_the_mislabelled_network_has_learned_its_wrong_labels():

@@ -24,7 +24,7 @@ def bars(app) -> dict[str, dict[int, tuple[float, float]]]:
 def opened(made, open_page):
     """A page on a test point, on one of its tabs, and its study."""
 
-    def go(kind: str, m: int = 0, tab: str = "Strongest examples", **memory: object):
+    def go(kind: str, m: int = 0, tab: str = "Strongest shares", **memory: object):
         study = Store(made.home).load_study(made.keys[kind])
         app = open_page("explain", study=study.key, point=int(study.test_index[m]))
         app.session_state["explain_tab"] = tab

@@ -167,3 +167,21 @@ def test_auto_works_with_one_logit_and_refuses_without_points_to_hold_out():
     small = make_case(8, n=8, n_classes=4)
     with pytest.raises(ValueError, match="five training points"):
         fit_surrogate(small.kernel, np.arange(8) % 4, kind="klr", lam="auto")
+
+
+def test_auto_asks_the_validation_points_where_there_are_any():
+    case = make_case(6, n=60)
+    rng = np.random.default_rng(1)
+    rows = case.kernel[:25] + 0.05 * rng.standard_normal((25, 60))
+    labels = np.where(rng.uniform(size=25) < 0.4, rng.integers(0, 3, 25), case.labels[:25])
+    fit = fit_surrogate(case.kernel, case.labels, kind="klr", lam="auto", validation=(rows, labels))
+    likelihood = {}
+    for lam in AUTO_GRID:
+        one = fit_surrogate(case.kernel, case.labels, kind="klr", lam=lam)
+        likelihood[lam] = np.log(one.predict_proba(rows)[np.arange(25), labels]).mean()
+    assert fit.options["lam"] == max(likelihood, key=likelihood.__getitem__)
+    assert any("25 points that the network was not trained on" in note for note in fit.notes)
+    with pytest.raises(ValueError, match="one a row"):
+        fit_surrogate(case.kernel, case.labels, kind="klr", lam="auto", validation=(rows, labels[:3]))
+    with pytest.raises(ValueError, match="leave validation out"):
+        fit_surrogate(case.kernel, case.labels, kind="klr", lam="auto", validation=(rows, np.full(25, 9)))

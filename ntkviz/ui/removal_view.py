@@ -1,0 +1,125 @@
+"""The first tab of Explain: which training examples matter, by what would change without them."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ntkviz.explain.concentration import concentration, top_contributors
+from ntkviz.explain.registry import attributions
+from ntkviz.figures import attribution
+from ntkviz.studies.study import Study
+from ntkviz.surrogates.registry import surrogates
+from ntkviz.types import Dataset
+from ntkviz.ui import layout
+from ntkviz.ui.companion import companion, effects_of, removal_effects
+from ntkviz.ui.explained import Explanation
+from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
+from ntkviz.ui.text import escape, number, percent
+
+
+def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> None:
+    """The examples whose absence would change the prediction most, for and against, beside the distribution of all."""
+    ready = companion(study)
+    if ready.surrogate is None:
+        st.info(ready.problem, icon=":material/info:")
+        return
+    values = effects_of(study, m, _heads(study, m, found))
+    st.caption(_what_it_is(study, own=ready.own))
+    ends, names = top_contributors(values, k), list(study.class_names)
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        for title, chosen in (("would be missed by", ends.supporters), ("hold back", ends.opponents)):
+            st.markdown(f"**These {title} {escape(found.target)}**")
+            if len(chosen):
+                _examples(study, data, found, values, chosen.tolist())
+            else:
+                st.caption("No training example does.")
+    with right:
+        st.markdown(f"**All {study.n_train:,} effects, so that the few are seen among the many**")
+        fig = attribution.distribution(
+            values,
+            labels=study.y_train,
+            class_names=names,
+            target=found.target,
+            ids=study.train_index.tolist(),
+            k=k,
+            unit=f"removal effect on the {_unit(ready.surrogate.kind)}",
+        )
+        layout.figure(fig, reading(study, values, found), key="removal_distribution")
+    layout.data_table(_table(study, data, found, values), key="removal", label="All training examples with their effects")
+
+
+def reading(study: Study, values: np.ndarray, found: Explanation) -> str:
+    """What the effects say, in a sentence with figures."""
+    c, best = concentration(values), int(values.argmax())
+    if c.mass == 0:
+        return "No training example has an effect: the surrogate is as certain as it can be."
+    return (
+        f"Without training point {study.train_index[best]} ({study.class_names[study.y_train[best]]}) the {_unit(removal_effects(study).surrogate.kind)} of {found.target} would fall by "
+        f"{number(float(values[best]), 2)}, more than without any other. Half of all effects lie in {c.n50:,} of {study.n_train:,} points; "
+        f"the ten largest hold {percent(c.top_share)}."
+    )
+
+
+def _unit(kind: str) -> str:
+    """What a surrogate's scores are: those of a ridge on labels are no log-odds."""
+    return "score" if kind == "ridge" else "log-odds"
+
+
+def _heads(study: Study, m: int, found: Explanation) -> np.ndarray:
+    """The mix of scores that is asked for: a class against all its rivals, or against one."""
+    effects = removal_effects(study)
+    if found.against is None or effects.surrogate.n_classes == 1:
+        return effects.log_odds_heads(study.rows[m : m + 1], study.logits_test[m : m + 1], np.array([found.label]))[0]
+    heads = np.zeros(effects.surrogate.n_classes)
+    heads[found.label], heads[found.against] = 1.0, -1.0
+    return heads
+
+
+def _what_it_is(study: Study, *, own: bool) -> str:
+    """What an effect means, who computed it and what retraining says of it."""
+    effects = removal_effects(study)
+    kind = "removal_klr" if effects.surrogate.kind == "klr" else "removal_ridge"
+    title = surrogates()[effects.surrogate.kind].title.lower()
+    whose = (
+        f"this study's {title}" if own else f"a {title} on this study's kernel (the study's own surrogate has no removal effects)"
+    )
+    return (
+        f"How much the {_unit(effects.surrogate.kind)} would fall if the example had not been there, by {whose}. A forecast of training again without it, which "
+        f"retraining confirms better than any share: {attributions()[kind].measured} {effects.method}"
+    )
+
+
+def _table(study: Study, data: Dataset, found: Explanation, values: np.ndarray) -> pd.DataFrame:
+    order = np.argsort(-np.abs(values), kind="stable")
+    ids = study.train_index[order]
+    return pd.DataFrame(
+        {
+            "training point": ids,
+            "label": [study.class_names[c] for c in study.y_train[order]],
+            "removal effect": values[order],
+            "share": found.shares[order],
+            "similarity": found.similarity[order],
+            **meta_columns(data, "train", ids),
+        }
+    )
+
+
+def _examples(study: Study, data: Dataset, found: Explanation, values: np.ndarray, chosen: list[int]) -> None:
+    ids = study.train_index[chosen]
+    if data.kind == "image":
+        tiles(data, "train", ids, [_caption(study, data, found, values, i) for i in chosen])
+        return
+    columns = {
+        "effect": values[chosen],
+        "similarity": found.similarity[chosen],
+        "label": [study.class_names[c] for c in study.y_train[chosen]],
+    }
+    example_rows(data, "train", ids, columns, formats={"effect": "%+.3g", "similarity": "%.3f"})
+
+
+def _caption(study: Study, data: Dataset, found: Explanation, values: np.ndarray, i: int) -> str:
+    """What stands below a picture; a label that the data knows to be wrong is said to be."""
+    name, true = study.class_names[study.y_train[i]], true_class(data, "train", int(study.train_index[i]))
+    label = escape(name) if true == name else f":orange[{escape(name)}, really {escape(true)}]"
+    return f"**{values[i]:+.3g}**  \n{label}  \nsim. {number(float(found.similarity[i]))}"
