@@ -11,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ntkviz import attributions, kernels, surrogates
-from ntkviz.types import AttributionInfo, KernelInfo, SurrogateInfo
+from ntkviz.audit.registry import audits
+from ntkviz.types import AttributionInfo, AuditInfo, KernelInfo, SurrogateInfo
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/tables.py from the registry; change the registry and run `make docs`. -->"
@@ -67,12 +68,26 @@ def attribution_page(rows: Mapping[str, AttributionInfo]) -> str:
     return _page("Attributions", "`attribute(surrogate, rows, kind=...)` gives `[M, C, N]`.", overview, sections)
 
 
+def audit_page(rows: Mapping[str, AuditInfo]) -> str:
+    """The page of all audits."""
+    overview = _table(
+        ("audit", "looks for", "question that it answers"), [(f"[{r.title}](#{k})", r.task, r.question) for k, r in rows.items()]
+    )
+    sections = [
+        f"## {k}\n\n**{r.title}.** {r.question}\n\n$${r.formula}$$\n\n- Cost: {r.cost}\n- Mind: {r.caveat}\n- Source: {r.source}\n"
+        for k, r in rows.items()
+    ]
+    intro = "Scores of training points; high is suspicious. What they found where the truth is known: [Audits](../concepts/audits.md)."
+    return _page("Audits", intro, overview, sections)
+
+
 def pages() -> dict[Path, str]:
     """File -> text of every generated page."""
     return {
         FOLDER / "kernels.md": kernel_page(kernels()),
         FOLDER / "surrogates.md": surrogate_page(surrogates()),
         FOLDER / "attributions.md": attribution_page(attributions()),
+        FOLDER / "audits.md": audit_page(audits()),
     }
 
 

@@ -17,7 +17,7 @@ INFO = AttributionInfo(
     source="The equivalent kernel of ridge regression (Rasmussen and Williams, 2006, section 2.6).",
     caveat="Ridges only. Unlike the share it does not confuse a point's own pull with what its neighbours force on its weight: similar "
     "points share one effect. It is linear in the targets, so it says what a small change of a label does, exactly.",
-    measured="LDS .51 where the share of the same surrogate reached .33 (digits, perceptron, N = 1,000).",
+    measured="LDS .52 on mnist-mlp-1k, .44 on fashion-cnn-1k, .21 on cancer-mlp; the share of the same ridge .29, .26 and .42.",
     needs=("kernel",),
 )
 

@@ -15,7 +15,7 @@ INFO = AttributionInfo(
     cost="The margin kernel; then M C N multiplications.",
     source="Charpiat et al., NeurIPS 2019; Hanawa et al., ICLR 2021 (arXiv 2006.04528).",
     caveat="A similarity, without a unit. It knows the training label, but not how much the point was needed.",
-    measured="LDS .28 on digits (perceptron, N = 1,000).",
+    measured="LDS .25 on mnist-mlp-1k, .23 on fashion-cnn-1k, .13 on cancer-mlp.",
     unit="log_odds",
     needs=("kernel", "rows_diagonal"),
 )

@@ -17,7 +17,7 @@ INFO = AttributionInfo(
     source="Leave-one-out of ridge regression in closed form (Allen, 1974), with the intercept fitted anew.",
     caveat="Exact for the surrogate; for the network a forecast. Penalties chosen by held-out error are too small for it (the kernel has "
     "seen the labels): lam = 1, the mean diagonal, was good on all our networks.",
-    measured="LDS .63 on digits (perceptron, N = 1,000), .49 on clothing; top 50 removed cost 12.6 nats of margin, 5.5 by shares.",
+    measured="LDS .63 on mnist-mlp-1k, .55 on fashion-cnn-1k, .38 on cancer-mlp (cosine trace NTK, lam = 1).",
     needs=("kernel",),
 )
 

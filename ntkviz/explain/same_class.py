@@ -15,7 +15,7 @@ INFO = AttributionInfo(
     cost="None.",
     source="The identical-class test of Hanawa et al., ICLR 2021 (arXiv 2006.04528).",
     caveat="The same for every test point. An attribution that foretells removals no better has found the labels and nothing else.",
-    measured="LDS .22 on digits: about as much as weight times kernel of the paper's surrogate (.24).",
+    measured="LDS .19 on mnist-mlp-1k, .17 on fashion-cnn-1k, .11 on cancer-mlp.",
     needs=("labels",),
     control=True,
 )

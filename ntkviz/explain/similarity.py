@@ -16,7 +16,7 @@ INFO = AttributionInfo(
     caveat="It adds up to nothing and knows no label: a similar point of another class counts like one of the same. It is not the effect of "
     "removing the point. With an unnormalised kernel points of "
     "large gradients come first for every test point.",
-    measured="LDS .19 on digits (perceptron, N = 1,000), against .65 for removal effects.",
+    measured="LDS .14 on mnist-mlp-1k, .07 on fashion-cnn-1k, .05 on cancer-mlp.",
 )
 
 

@@ -15,8 +15,8 @@ INFO = AttributionInfo(
     question="Which examples would push this prediction now, by one more step of training?",
     cost="The margin kernel; then M C N multiplications.",
     source="Pruthi et al., NeurIPS 2020 (arXiv 2002.08484), with the last checkpoint alone.",
-    caveat="It speaks of the next step of training, not of the whole of it. Eight checkpoints did no better (LDS .28).",
-    measured="LDS .28 on digits (perceptron, N = 1,000).",
+    caveat="It speaks of the next step of training, not of the whole of it.",
+    measured="LDS .25 on mnist-mlp-1k, .19 on fashion-cnn-1k, .48 on cancer-mlp.",
     unit="log_odds",
     needs=("chances",),
 )
