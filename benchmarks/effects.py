@@ -1,8 +1,7 @@
 """Removal effects of ten thousand training points: ``python benchmarks/effects.py --data FOLDER [--n 10000] [--quick]``.
 
 A 784-100-100-10 perceptron is trained on the first N MNIST digits; then the exact trace NTK, a kernel logistic regression on it, the one-off preparation
-of its removal effects, and the effects of all N training points on one test point at a time. FOLDER holds ``mnist.npz`` (x_train, y_train). At the
-largest size that can be factored, iteration is compared with the factors.
+of its removal effects, and the effects of all N training points on one test point at a time. FOLDER holds ``mnist.npz`` (x_train, y_train).
 """
 
 import argparse
@@ -52,7 +51,7 @@ def measure(folder: Path, n: int) -> dict[str, Any]:
     model = timed(row, "train", lambda: train(_MLP, x, y, _TRAINING))
     blocks = timed(row, "kernel", lambda: kernel_blocks(model, x, z))
     fit = timed(row, "fit", lambda: fit_surrogate(blocks.train, y, kind="klr", lam=0.03, tol=1e-4, n_classes=10))
-    effects = timed(row, "prepare", lambda: RemovalEffects.of_surrogate(fit, blocks.train, y))
+    effects = timed(row, "prepare", lambda: RemovalEffects.of_surrogate(fit, blocks.train, y, leave_one_out=True, few=True))
     logits = logits_of(model, z)
     seconds = []
     for m in range(_TEST):

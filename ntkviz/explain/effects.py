@@ -5,14 +5,15 @@ from typing import Protocol
 
 import numpy as np
 
+from ntkviz.explain.given import check_labels
 from ntkviz.explain.klr_influence import KlrInfluence, influence_bytes
-from ntkviz.explain.klr_iterative import KlrIterative
+from ntkviz.explain.klr_refit import KlrRefit
 from ntkviz.explain.ridge_removal import RidgeRemoval
 from ntkviz.kernels.heads import log_odds_heads
 from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate, check_rows, probabilities
 from ntkviz.types import ProgressFn, silent
 
-#: The direct solution is taken while it fits in this many bytes; above, each test point is solved by iteration.
+#: Factors are made while they fit in this many bytes; above, each test point is solved by iteration.
 DIRECT_BYTES = 3 * 10**9
 
 
@@ -46,6 +47,7 @@ class RemovalEffects:
         labels: np.ndarray,
         *,
         leave_one_out: bool = False,
+        few: bool = False,
         on_progress: ProgressFn = silent,
     ) -> "RemovalEffects":
         """Factor the equations of a surrogate.
@@ -55,6 +57,8 @@ class RemovalEffects:
             kernel: ``[N, N]``, the kernel of the fit.
             labels: int ``[N]``, the labels of the fit (not used by ridges, which keep their targets).
             leave_one_out: for ``klr``, a full Newton step without the point in place of the first-order influence. Ridges are exact.
+            few: for ``klr``, whether a few test points will be asked about one by one: then nothing of size N³ is done beforehand, and each
+                point is solved by iteration.
             on_progress: called as ``on_progress("effects", fraction)``; may raise JobCancelled.
 
         Raises:
@@ -72,7 +76,7 @@ class RemovalEffects:
                 f"Removal effects are known for the surrogates klr, ridge and ridge_logits; got {surrogate.kind!r}. "
                 "Fit one on the same kernel: fit_surrogate(kernel, labels, kind='klr')."
             )
-        system, method = _of_klr(surrogate, kernel, labels, leave_one_out, on_progress)
+        system, method = _of_klr(surrogate, kernel, labels, leave_one_out, few, on_progress)
         return cls(surrogate, system, method)
 
     def of(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
@@ -108,30 +112,43 @@ class RemovalEffects:
         return log_odds_heads(rivals, classes)
 
 
-def _of_klr(
-    surrogate: Surrogate, kernel: np.ndarray, labels: np.ndarray, leave_one_out: bool, on_progress: ProgressFn
-) -> tuple[Removal, str]:
-    """The equations of a logistic fit, direct or by iteration.
+@dataclass(frozen=True, eq=False)
+class _ByIteration:
+    """A logistic fit that is solved for each test point by conjugate gradients.
 
-    Raises:
-        ValueError: when the labels do not fit, or one step without the point is asked for where it is too dear.
+    Attributes:
+        fit: prepared.
+        scale: mean diagonal of the kernel as passed.
+        leave_one_out: a whole step instead of the derivative.
     """
+
+    fit: KlrRefit
+    scale: float
+    leave_one_out: bool
+
+    def effects(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
+        """See :class:`Removal`."""
+        solve = self.fit.effects if self.leave_one_out else self.fit.first_order
+        return solve(rows * self.scale, heads, self.fit.base)
+
+
+def _of_klr(
+    surrogate: Surrogate, kernel: np.ndarray, labels: np.ndarray, leave_one_out: bool, few: bool, on_progress: ProgressFn
+) -> tuple[Removal, str]:
+    """The equations of a logistic fit, factored or prepared for iteration, and how effects are computed, in a sentence."""
     n, n_scores = surrogate.n_train, surrogate.n_classes
-    classes = np.asarray(labels)
-    if classes.shape != (n,) or classes.dtype.kind not in "iub" or not 0 <= classes.min() <= classes.max() < max(n_scores, 2):
-        raise ValueError(
-            f"labels must be {n} whole numbers in 0..{max(n_scores, 2) - 1}, those of the fit; got {classes.dtype} {classes.shape}."
-        )
+    classes = check_labels(labels, n, n_scores, "removal_klr")
+    what = (
+        "One Newton step of the fit without the point"
+        if leave_one_out
+        else "Influence, the first-order effect of a point's weight"
+    )
+    if few or influence_bytes(n, n_scores) > DIRECT_BYTES:
+        fit = KlrRefit(surrogate, kernel, classes)
+        return _ByIteration(fit, surrogate.scale, leave_one_out), f"{what}, with the exact curvature, solved by iteration."
     scaled = np.asarray(kernel, dtype=np.float64) / surrogate.scale
     chances = probabilities(scaled @ (surrogate.weights.T * surrogate.scale) + surrogate.intercept)
     targets = classes[:, None] == (np.arange(n_scores) if n_scores > 1 else 1)
     lam = float(surrogate.options["lam"])  # type: ignore[arg-type]
-    if influence_bytes(n, n_scores) > DIRECT_BYTES:
-        if leave_one_out:
-            raise ValueError(f"leave_one_out needs {influence_bytes(n, n_scores) / 1e9:.1f} GB at N = {n:,}; take the influence.")
-        system = KlrIterative.factor(scaled, chances, targets - chances, lam, on_progress=on_progress)
-        return system, "Influence, the first-order effect, solved by iteration (about 0.3 % off)."
     system = KlrInfluence.factor(scaled, chances, targets - chances, lam, on_progress=on_progress)
-    if not leave_one_out:
-        return system, "Influence: the first-order effect of a point's weight, with the exact curvature."
-    return system.without_points(), "One Newton step of the fit without the point, with the exact curvature."
+    return (system.without_points() if leave_one_out else system), f"{what}, with the exact curvature."

@@ -151,7 +151,7 @@ class _Newton:
         self.gram, self.loss, self.lam = gram, loss, lam
         self.tol, self.max_iter, self.on_progress = tol, max_iter, on_progress
         self.n_products, self.done = 0, 0.0
-        self.basis, self.image = leading_subspace(gram, min(PRECONDITIONER_RANK, len(gram)), seed)
+        self.basis, self.image = _leading_subspace(gram, min(PRECONDITIONER_RANK, len(gram)), seed)
 
     def run(self) -> DualSolution:
         shape = (len(self.gram), self.loss.n_rows)
@@ -261,14 +261,8 @@ class _Newton:
         return apply
 
 
-def leading_subspace(gram: np.ndarray, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenvectors by subspace iteration, orthonormal in the feature space: ``Q`` and ``G Q``, both ``[N, rank]``.
-
-    Args:
-        gram: G, ``[N, N]`` of mean diagonal about 1.
-        rank: how many, at most; fewer where G has no more.
-        seed: draws the start.
-    """
+def _leading_subspace(gram: np.ndarray, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvectors by subspace iteration, orthonormal in the feature space: ``Q`` and ``G Q``, both ``[N, rank]``."""
     start = np.random.default_rng(seed).standard_normal((len(gram), min(rank + 10, len(gram))))
     vectors = np.linalg.qr(gram @ start)[0]
     for _ in range(2):

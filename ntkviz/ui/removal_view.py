@@ -11,6 +11,7 @@ from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
 from ntkviz.ui import layout
+from ntkviz.ui.carried import concentration_metrics, cumulative
 from ntkviz.ui.companion import companion, effects_of, removal_effects
 from ntkviz.ui.explained import Explanation
 from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
@@ -23,7 +24,7 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
     if ready.surrogate is None:
         st.info(ready.problem, icon=":material/info:")
         return
-    values = effects_of(study, m, _heads(study, m, found))
+    values = effects_of(study, m, asked_scores(study, m, found))
     st.caption(_what_it_is(study, own=ready.own))
     ends, names = top_contributors(values, k), list(study.class_names)
     left, right = st.columns([1, 1], gap="medium")
@@ -46,6 +47,10 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
             unit=f"removal effect on the {_unit(ready.surrogate.kind)}",
         )
         layout.figure(fig, reading(study, values, found), key="removal_distribution")
+    if np.abs(values).sum() > 0:
+        concentration_metrics(values, "effects")
+        with st.expander("How many examples hold how much of all effects", icon=":material/stacked_line_chart:"):
+            cumulative(values, key="removal_cumulative")
     layout.data_table(_table(study, data, found, values), key="removal", label="All training examples with their effects")
 
 
@@ -66,8 +71,8 @@ def _unit(kind: str) -> str:
     return "score" if kind == "ridge" else "log-odds"
 
 
-def _heads(study: Study, m: int, found: Explanation) -> np.ndarray:
-    """The mix of scores that is asked for: a class against all its rivals, or against one."""
+def asked_scores(study: Study, m: int, found: Explanation) -> np.ndarray:
+    """The mix of scores that is asked for, ``[C]``: a class against all its rivals, or against one."""
     effects = removal_effects(study)
     if found.against is None or effects.surrogate.n_classes == 1:
         return effects.log_odds_heads(study.rows[m : m + 1], study.logits_test[m : m + 1], np.array([found.label]))[0]
@@ -82,7 +87,7 @@ def _what_it_is(study: Study, *, own: bool) -> str:
     kind = "removal_klr" if effects.surrogate.kind == "klr" else "removal_ridge"
     title = surrogates()[effects.surrogate.kind].title.lower()
     whose = (
-        f"this study's {title}" if own else f"a {title} on this study's kernel (the study's own surrogate has no removal effects)"
+        f"this study's {title}" if own else f"a {title} on this study's kernel (the study's own surrogate does not answer this)"
     )
     return (
         f"How much the {_unit(effects.surrogate.kind)} would fall if the example had not been there, by {whose}. A forecast of training again without it, which "

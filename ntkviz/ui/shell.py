@@ -29,8 +29,11 @@ def pages() -> dict[str, list]:
         "Trust": [st.Page("pages/fidelity.py", title="Can I trust it?", icon=":material/verified:", url_path="fidelity")],
         "Explain": [
             st.Page("pages/explain.py", title="Explain a prediction", icon=":material/account_tree:", url_path="explain"),
+            st.Page("pages/what_if.py", title="What if?", icon=":material/edit_note:", url_path="what_if"),
+            st.Page("pages/behaviour.py", title="Behaviours", icon=":material/groups:", url_path="behaviour"),
             st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
         ],
+        "Audit": [st.Page("pages/audit.py", title="Audit the training set", icon=":material/fact_check:", url_path="audit")],
         "More": [
             st.Page("pages/learn.py", title="Learn", icon=":material/school:", url_path="learn"),
             st.Page("pages/server.py", title="Server", icon=":material/dns:", url_path="server"),

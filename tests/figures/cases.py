@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from ntkviz.embed.result import Quality
 from ntkviz.explain.behaviour import Carriers
 from ntkviz.explain.calibration import calibrate
+from ntkviz.explain.layers import LayerShares, norm_against_angle
 from ntkviz.explain.regions import Regions
 from ntkviz.fidelity.lds import Lds
 from ntkviz.fidelity.trust import Reliability
@@ -19,6 +20,7 @@ from ntkviz.figures import (
     density,
     embedding,
     fidelity,
+    layers,
     log_odds,
     matrix,
     plane,
@@ -112,6 +114,11 @@ REGIONS = Regions(
     low_share=0.5,
     low_share_rest=float("nan"),
 )
+LAYER_NAMES = ("conv", HOSTILE, *(f"block{j}" for j in range(9)))
+LAYER_PARTS = rng().normal(size=(len(LAYER_NAMES), N)) / np.arange(1, len(LAYER_NAMES) + 1)[:, None]
+LAYERS = LayerShares(LAYER_NAMES, LAYER_PARTS, 0.3 * ATTRIBUTION, LAYER_PARTS.sum(axis=0) + 0.3 * ATTRIBUTION)
+LENGTHS = np.linspace(1.0, 4.0, N)
+NEAR = norm_against_angle(2.0 * LENGTHS * kernel()[0], 4.0, LENGTHS**2, k=8)
 CHANGES = [
     what_if.Changes(HOSTILE, NETWORK, 0.8 * NETWORK, calibrate(NETWORK, 0.8 * NETWORK, n_bootstrap=20)),
     what_if.Changes("random", np.zeros(M), NETWORK, calibrate(np.zeros(M), NETWORK, n_bootstrap=20), baseline=True),
@@ -134,6 +141,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "strongest": lambda: attribution.strongest_bars(ATTRIBUTION, ids=IDS, k=6, **POINTS),
     "distribution": lambda: attribution.distribution(ATTRIBUTION, ids=IDS, **POINTS),
     "cumulative": lambda: attribution.cumulative_curve(ATTRIBUTION),
+    "layers": lambda: layers.layer_bars(LAYERS, unit="share in the score", ids=IDS, k=6, **POINTS),
+    "norm and angle": lambda: layers.norm_angle_scatter(NEAR, labels=LABELS, class_names=NAMES, ids=IDS),
     "class totals": lambda: attribution.class_totals_heatmap(rng().normal(size=(C, C)), np.zeros(C), NAMES),
     "waterfall": lambda: waterfall.waterfall(STEPS, target=HOSTILE),
     "weights": lambda: weights.similarity_weight_scatter(kernel()[0], ATTRIBUTION, ids=IDS, **POINTS),

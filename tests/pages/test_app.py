@@ -10,8 +10,8 @@ import pytest
 from tests.pages.conftest import texts
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("studies", "kernels", "fidelity", "explain", "map", "learn", "server")
-NEED_STUDY = ("kernels", "fidelity", "explain", "map")
+PAGES = ("studies", "kernels", "fidelity", "explain", "what_if", "behaviour", "map", "learn", "server")
+NEED_STUDY = ("kernels", "fidelity", "explain", "what_if", "behaviour", "map")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -17,8 +17,8 @@ def test_the_first_tab_lists_removal_effects(made, open_page, kind: str):
     m = 2
     app = open_page("explain", study=study.key, point=int(study.test_index[m]))
     assert not app.exception
-    own = study.spec.surrogate in {"klr", "ridge", "ridge_logits"}
-    assert ("has no removal effects" in texts(app)) is not own
+    own = study.spec.surrogate in {"klr", "ridge"}
+    assert ("does not answer this" in texts(app)) is not own
     shown = table(app, "training point", "removal effect")
     assert sorted(shown["training point"]) == sorted(study.train_index.tolist())
     fit = study.surrogate
@@ -32,10 +32,10 @@ def test_the_first_tab_lists_removal_effects(made, open_page, kind: str):
             n_classes=study.logits_train.shape[1],
         )
     said = int(scores_of(study.logits_test[m : m + 1]).predicted[0])
-    effects = RemovalEffects.of_surrogate(fit, study.kernel, study.y_train)
+    effects = RemovalEffects.of_surrogate(fit, study.kernel, study.y_train, leave_one_out=True)
     wanted = effects.on_log_odds(study.rows[m : m + 1], study.logits_test[m : m + 1], np.array([said]))[0]
     by_id = dict(zip(shown["training point"], shown["removal effect"], strict=True))
-    np.testing.assert_allclose([by_id[i] for i in study.train_index], wanted, atol=1e-6 * np.abs(wanted).max())
+    np.testing.assert_allclose([by_id[i] for i in study.train_index], wanted, atol=0.02 * np.abs(wanted).max())
 
 
 def test_a_comparison_of_two_classes_is_the_difference_of_their_effects(made, open_page):
