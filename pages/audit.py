@@ -1,0 +1,21 @@
+import streamlit as st
+
+from ntkviz.ui import audit_view as view
+from ntkviz.ui import audited, cached, fixes, gates, layout
+
+study = gates.need_study()
+layout.page("Audit the training set", "Which training examples are wrong, planted, copied, or unlike their class?", study)
+
+with gates.guarded():
+    data = cached.dataset(study.spec.subject_id)
+    if study.n_train > audited.AUDIT_UP_TO:
+        st.info(
+            f"Audits are made of up to {audited.AUDIT_UP_TO:,} training points; this study has {study.n_train:,}. "
+            "Run a study with fewer points: the smaller ones are among the larger.",
+            icon=":material/info:",
+        )
+        st.stop()
+    view.scope(study, data)
+    view.audits(study, data)
+    view.chosen_point(study, data)
+    fixes.show(study)
