@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ntkviz.explain.concentration import concentration, top_contributors
+from ntkviz.explain.concentration import top_contributors
 from ntkviz.explain.groups import class_totals
 from ntkviz.explain.neighbours import neighbours
 from ntkviz.explain.share import share_of
@@ -13,7 +13,9 @@ from ntkviz.figures import attribution, probability, waterfall, weights
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, media, state
+from ntkviz.ui.carried import concentration_metrics, cumulative
 from ntkviz.ui.explained import Explanation, explanation, runner_up
+from ntkviz.ui.layers_view import which_layers
 from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles, true_class
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.removal_view import removal
@@ -77,8 +79,15 @@ def badge(points: Outcomes, m: int, names: tuple[str, ...]) -> None:
 def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     """The question and its answer: a change here draws nothing else of the page."""
     found, k = choose_question(study, points, m)
-    matter, strong, added, spread, near = st.tabs(
-        ["Which examples matter", "Strongest shares", "How it adds up", "How many carry it", "Neighbours (kernel alone)"],
+    matter, strong, added, spread, near, deep = st.tabs(
+        [
+            "Which examples matter",
+            "Strongest shares",
+            "How it adds up",
+            "How many carry it",
+            "Neighbours (kernel alone)",
+            "Which layers",
+        ],
         key="explain_tab",
         on_change="rerun",
     )
@@ -97,6 +106,9 @@ def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     if near.open:
         with near:
             alike(study, data, found, m, k)
+    if deep.open:
+        with deep:
+            which_layers(study, data, found, m, k)
 
 
 def choose_question(study: Study, points: Outcomes, m: int) -> tuple[Explanation, int]:
@@ -212,30 +224,10 @@ def check_row(study: Study, found: Explanation) -> None:
 
 def concentrated(study: Study, found: Explanation, k: int) -> None:
     """How many examples carry the prediction: the curve of |shares| and its marks."""
-    c = concentration(found.shares)
-    facts = [
-        (
-            "Half of all |shares|",
-            f"{c.n50:,} examples",
-            "n50: the strongest examples that hold half of the sum of absolute shares.",
-        ),
-        ("80 %", f"{c.n80:,} examples", "n80."),
-        (
-            "Effective number",
-            f"{c.participation_ratio:,.0f} of {study.n_train:,}",
-            "Participation ratio: so many equal shares would be as spread out.",
-        ),
-        ("Cancellation", percent(c.cancellation), "How much of the vote is against itself: 0 % when all shares have one sign."),
-    ]
-    for cell, (label, value, help_text) in zip(st.columns(len(facts)), facts, strict=True):
-        cell.metric(label, value, help=help_text, border=True)
+    concentration_metrics(found.shares, "shares")
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        values = np.sort(np.abs(found.shares))[::-1]
-        table = pd.DataFrame({"strongest": np.arange(1, len(values) + 1), "held": np.cumsum(values) / max(values.sum(), 1e-300)})
-        layout.figure(
-            attribution.cumulative_curve(found.shares), attribution.reading_cumulative(found.shares), table, key="cumulative"
-        )
+        cumulative(found.shares, key="cumulative")
     with right:
         fig = weights.similarity_weight_scatter(
             found.similarity,
