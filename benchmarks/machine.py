@@ -39,9 +39,9 @@ def keep(name: str, rows: list[dict]) -> Path:
 
 
 def _peers() -> dict[str, str]:
-    """Versions of what benchmarks/requirements.txt adds, as far as it is installed."""
+    """Versions of what the requirements of the benchmarks add, as far as it is installed."""
     found = {}
-    for name in ("traker", "dattri"):
+    for name in ("traker", "dattri", "quanda"):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
