@@ -18,6 +18,7 @@ INFO = AttributionInfo(
     source="Influence functions (Cook and Weisberg, 1982; Koh and Liang, ICML 2017) of kernel logistic regression, with the exact curvature of the "
     "softmax by the C + 1 factors of Rasmussen and Williams (2006, section 3.5); the surrogate's residuals, never the saturated network's.",
     caveat="A forecast of retraining, to first order; leave_one_out=True takes one whole Newton step without the point. It does not add up to the score. "
+    "It understates groups that taught the network a shortcut: the kernel keeps what was learned from them. "
     "Choose lam by held-out likelihood (fit_surrogate(..., lam='auto')).",
     needs=("kernel", "labels"),
     options={"leave_one_out": (False, "one whole Newton step of the fit without the point, instead of the first-order effect")},
