@@ -25,8 +25,9 @@ from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import RidgeSurrogate, check_rows, ridge_factor, ridge_system
 from ntkviz.types import AuditInfo
 
-#: Difference of the means over the spread of the rest from which on a group is called separate. Planted groups had 8.1 to 19.3 (300 to
-#: 5,000 training points, 5 to 161 suspects, two kernels, cosine and raw); on six networks without a backdoor no class passed 4.1.
+#: Difference of the means over the spread of the rest from which on a group is called separate. Measured (benchmarks/audits.py): planted
+#: groups 8.7 to 30.1 (300 to 5,000 training points, 5 to 161 suspects, three kernels, cosine and raw); classes with five suspects or more
+#: of networks without a backdoor at most 4.2. The value was set between the two after looking at both.
 SEPARATE_FROM = 6.0
 #: Fewer suspects than this share their nearest training points by chance.
 MIN_SUSPECTS = 5
@@ -40,7 +41,7 @@ INFO = AuditInfo(
     question="Which training points carry these predictions, and not the clean ones of the same class?",
     formula=r"\operatorname*{mean}_{x \in S} a_i(x) - \operatorname*{mean}_{x \in R} a_i(x),\qquad "
     r"a_i(x) = [k(x)^\top (K + \lambda I)^{-1}]_i\,(1[y_i = t] - \bar t)",
-    cost="Two Cholesky factorisations, N^3/3 each, then N^2 a class; about 10 core-seconds at N = 5,000.",
+    cost="Two Cholesky factorisations, N^3/3 each, then N^2 a point of the group; about 7 core-seconds at N = 5,000 for ten classes.",
     source="The question is the forensics of Engel et al., ICLR 2024 (arXiv 2305.14585); the statistic and the check without the "
     "group are ours, the cut is Otsu's threshold (1979).",
     caveat="It needs test points that show the behaviour: a trigger that no test point carries stays unseen. With few suspects "

@@ -1,11 +1,10 @@
 """Which training labels may be wrong? A score a training point, high where the others speak against its label.
 
-All methods come down to scores ``s[i, c]``, how far the rest speaks for class c at the training point i; a point is as suspicious as its
-best other class is ahead of its own label, and that class is what is suggested:
+All methods have scores ``s[i, c]``, how far the rest (or the network) speaks for class c at the training point i. The best class other than
+the label is what is suggested, and a point is *contradicted* when that class is ahead of the label: a threshold that needs no list of
+the wrong ones. Where a method has no measure of its own, a point is as suspicious as that class is ahead:
 
     suspicion_i = max_{c != y_i} s[i, c] - s[i, y_i]
-
-A point is *contradicted* when that is above 0: a threshold that needs no list of the wrong ones.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ LOO_MARGIN = AuditInfo(
     title="Leave-one-out margin",
     question="What would the others say of this training point, if they had never seen its label?",
     formula=r"\max_{c \ne y_i} g^{-i}_c(x_i) - g^{-i}_{y_i}(x_i),\qquad g^{-i}\text{: ridge on one-hot labels without } i",
-    cost="One Cholesky factorisation and its inverse, N^3 in float64; about 10 core-seconds at N = 5,000.",
+    cost="One Cholesky factorisation and its inverse, N^3 in float64; about 5 core-seconds at N = 5,000.",
     source="Exact leave-one-out of kernel ridge regression (Cawley and Talbot 2004), here as a score for labels.",
     caveat="The network has fitted the wrong labels too, so its kernel leans their way; leaving a point out of the ridge does not leave it "
     "out of the network's training. A rare but right point looks like a wrong one: look before relabelling.",
@@ -37,7 +36,7 @@ DUAL_WEIGHT = AuditInfo(
     title="Dual weight of kernel logistic regression",
     question="How hard does the surrogate have to pull to keep this training point at its label?",
     formula=r"|W_{y_i i}|\,(1 - P_{y_i}(x_i)),\qquad \lambda W_{y_i i} = 1 - P_{y_i}(x_i)",
-    cost="One fit of kernel logistic regression; some 10 core-seconds at N = 5,000.",
+    cost="One fit of kernel logistic regression; some 5 core-seconds at N = 5,000.",
     source="Dual coefficients as difficulty of a point, as alpha in support vector machines; at the optimum both factors are 1 - P.",
     caveat="It ranks as 1 - P of the fit that has seen the label. Behind the leave-one-out margin in our measurements, and the flag "
     "'contradicted' is seldom raised, since a fit with a small penalty agrees with most labels.",
@@ -58,9 +57,9 @@ NETWORK_LOSS = AuditInfo(
     task="mislabels",
     title="The network's own loss",
     question="Which training labels does the network itself doubt? For comparison.",
-    formula=r"\max_{c \ne y_i} \log p_c(x_i) - \log p_{y_i}(x_i)",
+    formula=r"-\log p_{y_i}(x_i)",
     cost="None beyond the network's logits.",
-    source="The usual first look at suspicious labels; the margin form of the loss, which does not saturate.",
+    source="The usual first look at suspicious labels; from logits in float64, so that it does not saturate.",
     caveat="A network that has learnt its wrong labels by heart doubts few of them.",
 )
 INFOS = (LOO_MARGIN, DUAL_WEIGHT, KNN, NETWORK_LOSS)
@@ -88,6 +87,12 @@ class Mislabels:
     def order(self) -> np.ndarray:
         """int64 ``[N]``, most suspicious first; of equals the lower position first."""
         return np.argsort(-self.scores, kind="stable")
+
+    @property
+    def cut(self) -> int | None:
+        """How many stand before the threshold in :attr:`order`, None when the contradicted are not exactly the first."""
+        first = self.contradicted[self.order]
+        return self.n_contradicted if first[: self.n_contradicted].all() else None
 
     @property
     def n_contradicted(self) -> int:
@@ -125,7 +130,7 @@ def mislabels(
     if method not in known:
         raise ValueError(f"There is no score {method!r} for wrong labels; choose one of: {', '.join(sorted(known))}.")
     if method == "network_loss":
-        return network_margin(logits, labels)
+        return network_loss(logits, labels)
     values, classes, count = audited(kernel, labels, n_classes)
     if len(np.unique(classes)) < 2:
         raise ValueError("All training points have one label, so none can contradict another. Bring points of two classes.")
@@ -138,8 +143,8 @@ def mislabels(
     return fits[method]()
 
 
-def network_margin(logits: np.ndarray | None, labels: np.ndarray) -> Mislabels:
-    """The comparator: how far the network's best other class is ahead of the label.
+def network_loss(logits: np.ndarray | None, labels: np.ndarray) -> Mislabels:
+    """The comparator: the network's cross-entropy of each training point.
 
     Args:
         logits: ``[N, C]``, or ``[N, 1]`` of a network with one logit.
@@ -156,7 +161,9 @@ def network_margin(logits: np.ndarray | None, labels: np.ndarray) -> Mislabels:
     one_logit = values.shape[1] == 1
     values = log_expit(np.hstack([-values, values])) if one_logit else log_softmax(values, axis=1)
     classes, _ = checked_labels(labels, len(values), values.shape[1])
-    return _ranked("network_loss", values, classes)
+    margin = _ranked("network_loss", values, classes)
+    loss = -values[np.arange(len(classes)), classes]
+    return Mislabels("network_loss", loss, margin.suggested, margin.contradicted)
 
 
 def _left_out(kernel: np.ndarray, labels: np.ndarray, n_classes: int, lam: float) -> Mislabels:

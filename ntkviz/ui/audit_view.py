@@ -69,21 +69,20 @@ def labels(study: Study, data: Dataset) -> None:
     truth = audited.planted(study, data, audited.FLIPPED)
     if truth is not None:
         _scored(found, truth)
-    cut = None if method == "dual_weight" else found.n_contradicted  # a fit that has seen the labels contradicts few
     left, right = st.columns([5, 6], gap="medium")
     with left:
         fig = figures.suspicion_curve(
             found.scores,
             labels=study.y_train,
             class_names=study.class_names,
-            cut=cut,
+            cut=found.cut,
             cut_name="contradicted",
             planted=truth,
             ids=study.train_index.tolist(),
             selected=state.get("audit_point"),
             unit=info.title,
         )
-        reading = figures.reading_suspicion(found.scores, cut=cut, cut_name="contradicted", planted=truth)
+        reading = figures.reading_suspicion(found.scores, cut=found.cut, cut_name="contradicted", planted=truth)
         layout.figure(steady(fig), reading, key=CHART, on_select=_clicked, selection_mode="points")
         layout.data_table(label_table(study, data, found), key="label_scores", label="All training labels with their scores")
         for note in found.notes:

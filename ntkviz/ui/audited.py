@@ -58,7 +58,7 @@ def prototypes(study: Study, n: int) -> Typicality:
 
 def estimate(n_train: int, factorisations: int) -> str:
     """How long an audit takes, for the spinner: solving with the kernel grows with the cube of N."""
-    seconds = max(1, round(factorisations * 5 * (n_train / 5000) ** 3))
+    seconds = max(1, round(factorisations * 3 * (n_train / 5000) ** 3))
     return f"about {seconds} s for {n_train:,} training points, once; then it is kept while the server runs."
 
 

@@ -64,9 +64,24 @@ def test_a_dual_weight_ranks_as_the_doubt_of_the_fit(flipped):
 def test_the_networks_own_loss_needs_no_kernel_and_knows_one_logit():
     logits = np.array([[2.0], [-1.0], [3.0]])
     found = mislabels(np.eye(3), np.array([1, 1, 0]), method="network_loss", logits=logits)
-    np.testing.assert_allclose(found.scores, [-2, 1, 3])
+    np.testing.assert_allclose(found.scores, np.log1p(np.exp([-2.0, 1.0, 3.0])))
     np.testing.assert_array_equal(found.suggested, [0, 0, 1])
     np.testing.assert_array_equal(found.contradicted, [False, True, True])
+
+
+def test_the_networks_loss_is_the_cross_entropy_also_where_float32_is_sure():
+    logits = np.array([[200.0, 0.0, -5.0], [0.0, 1.0, 3.0]])
+    found = mislabels(np.eye(2), np.array([1, 1]), method="network_loss", logits=logits)
+    np.testing.assert_allclose(found.scores, [200.0, np.log(1 + np.e + np.e**3) - 1])
+    assert found.cut == 2
+
+
+def test_a_cut_is_given_only_where_the_contradicted_are_the_first(flipped):
+    assert mislabels(flipped.kernel, flipped.labels).cut == 9
+    logits = np.array([[0.0, 0.5, -9.0], [1.0, 0.9, 0.95]])  # the second is right and its loss the larger
+    found = mislabels(np.eye(2), np.array([0, 0]), method="network_loss", logits=logits)
+    assert found.contradicted.tolist() == [True, False]
+    assert found.cut is None
 
 
 def test_ties_among_neighbours_are_broken_below_one_vote(flipped):
