@@ -108,7 +108,8 @@ def calibrate(
 def calibrate_seeds(predicted: np.ndarray, measured: np.ndarray, *, n_bootstrap: int = 1000, seed: int = 0) -> Calibration:
     """Compare the changes of many test points by one list of edits, retrained from several seeds: means over seeds.
 
-    The bootstrap draws seeds and test points, since another seed would give other networks and other test points other changes.
+    The bootstrap draws seeds and test points, since another seed would give other networks and other test points other changes. A draw holds
+    fewer different seeds than there are, so its means are noisier: the lower end of the correlation is on the safe side.
 
     Args:
         predicted: ``[R, M]``, the changes predicted for the training set of each seed; the same rows where all seeds share it.

@@ -14,6 +14,7 @@ import psutil
 from ntkviz.errors import StoreCorrupted
 from ntkviz.studies.artefact import replace_text
 from ntkviz.studies.errors import NotFound
+from ntkviz.studies.retraining import Task, task_from_dict
 from ntkviz.studies.spec import StudySpec
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -25,12 +26,12 @@ _SAME_START_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Job:
-    """One or more studies that a process of their own makes.
+    """One or more studies, or a retraining, that a process of their own makes.
 
     Attributes:
         id: names the job; begins with the time it was made and cannot be guessed.
         state: queued, running, done, failed or cancelled.
-        specs: the studies, in the order they are made.
+        specs: the studies (or the retraining), in the order they are made.
         created: ISO 8601, UTC.
         started: when the process was started, or empty.
         finished: when it ended, or empty.
@@ -39,7 +40,7 @@ class Job:
         stage_fraction: fraction of the stage, in [0, 1].
         fraction: fraction of the whole job, weighted by the quoted seconds, in [0, 1].
         eta_seconds: seconds left by the pace so far; ``None`` while that is not known.
-        results: for each study its key, or ``None`` while there is none.
+        results: for each study its key (for a retraining the name of its result), or ``None`` while there is none.
         errors: for each study the sentence that says why it failed, or ``None``.
         error: why the job failed or was cancelled, or empty.
         pid: the process, or ``None``.
@@ -50,7 +51,7 @@ class Job:
 
     id: str
     state: State
-    specs: tuple[StudySpec, ...]
+    specs: tuple[Task, ...]
     created: str
     started: str = ""
     finished: str = ""
@@ -71,6 +72,12 @@ class Job:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
+
+    @property
+    def studies_made(self) -> list[str]:
+        """Keys of the studies that are there."""
+        made = zip(self.specs, self.results, strict=False)
+        return [key for spec, key in made if key and isinstance(spec, StudySpec)]
 
 
 def jobs_folder(home: Path) -> Path:
@@ -107,7 +114,7 @@ def cancel_path(home: Path, job_id: str) -> Path:
     return job_folder(home, job_id) / "cancel"
 
 
-def new_job(home: Path, specs: tuple[StudySpec, ...], expected: tuple[dict[str, float], ...]) -> Job:
+def new_job(home: Path, specs: tuple[Task, ...], expected: tuple[dict[str, float], ...]) -> Job:
     """Write a queued job.
 
     Raises:
@@ -152,7 +159,7 @@ def read_job(home: Path, job_id: str) -> Job:
         entries = json.loads(path.read_text(encoding="utf-8"))
         known = {f.name for f in fields(Job)}
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in entries.items() if key in known}
-        return Job(**{**values, "specs": tuple(StudySpec.from_dict(spec) for spec in entries["specs"])})
+        return Job(**{**values, "specs": tuple(task_from_dict(spec) for spec in entries["specs"])})
     except FileNotFoundError as error:
         raise NotFound(f"There is no job {job_id!r} in {home}.") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -38,6 +38,8 @@ from ntkviz.studies.job import (
 from ntkviz.studies.lock import hold
 from ntkviz.studies.machine import worker_environment
 from ntkviz.studies.quote import quote
+from ntkviz.studies.retraining import Retraining, Task
+from ntkviz.studies.retraining_run import quote_retraining
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.store import ntkviz_home
 
@@ -70,8 +72,36 @@ def start(specs: Sequence[StudySpec], home: Path | None = None) -> Job:
         raise InvalidStudy("A job needs at least one study; got none.")
     estimate = quote(specs, home=home)
     estimate.require_budget(home)
+    return _queue(home, tuple(specs), estimate.per_spec)
+
+
+def start_retraining(asked: Retraining, home: Path | None = None) -> Job:
+    """Queue a retraining, and run it when nothing else runs. The same one that is under way already is not started twice.
+
+    Args:
+        asked: the retraining.
+        home: the folder of store and jobs; ``None`` means :func:`ntkviz_home`.
+
+    Returns:
+        the job, running or queued.
+
+    Raises:
+        InvalidStudy: when it is not possible.
+        BudgetExceeded: when it would take more memory than is allowed.
+        NtkvizError: when its quote cannot be measured.
+        OSError: when the folder cannot be written.
+    """
+    home = _home(home)
+    estimate = quote_retraining(asked, home=home)
+    estimate.require_budget()
+    same = next((job for job in list_jobs(home) if not job.ended and asked in job.specs), None)
+    return same or _queue(home, (asked,), ({"load": 1.0, "truth": estimate.seconds},))
+
+
+def _queue(home: Path, specs: tuple[Task, ...], expected: tuple[dict[str, float], ...]) -> Job:
+    """Write a job and look whether it can run."""
     with hold(jobs_folder(home) / "queue.lock"):
-        job = new_job(home, tuple(specs), tuple(estimate.per_spec))
+        job = new_job(home, specs, expected)
         _advance(home)
     return status(job.id, home)
 

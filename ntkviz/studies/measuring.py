@@ -15,6 +15,7 @@ from ntkviz.kernels.stopwatch import Stopwatch
 from ntkviz.studies.costs import kernel_id
 from ntkviz.studies.machine import peak_memory_mb, reset_peak_memory
 from ntkviz.studies.pipeline import PROBE_POINTS
+from ntkviz.studies.retraining_run import measure
 from ntkviz.studies.subjects import find_subject, load_subject_model, subject_data
 
 #: Points that are looked at, at most: one batch of a small network.
@@ -24,16 +25,18 @@ _MB = 2**20
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the stages of a study on a subject, in their order, and the kernels asked for.
+    """Measure the stages of a study on a subject, in their order, and the kernels asked for; or a recipe for it.
 
     Args:
-        request: "subject", "home", "kernels" (kind and options of each), "memory_mb", and "rates" where they are known.
+        request: "subject", "home", "kernels" (kind and options of each), "memory_mb", and "rates" where they are known; or "subject",
+            "home" and "training".
 
     Returns:
-        The fields of :class:`ntkviz.studies.costs.SubjectCosts`, with "rates"; or "error".
+        The fields of :class:`ntkviz.studies.costs.SubjectCosts`, with "rates"; for a recipe the answer of
+        :func:`ntkviz.studies.retraining_run.measure`; or "error".
     """
     try:
-        return _measure(request)
+        return dict(measure(request)) if "training" in request else _measure(request)
     except NtkvizError as error:
         return {"error": {"type": type(error).__name__, "message": str(error)}}
 

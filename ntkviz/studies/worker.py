@@ -13,6 +13,8 @@ from ntkviz.studies.job import Job, cancel_path, finish, jobs_folder, log_path, 
 from ntkviz.studies.lock import hold
 from ntkviz.studies.pace import Pace
 from ntkviz.studies.pipeline import run_study
+from ntkviz.studies.retraining import Retraining, Task
+from ntkviz.studies.retraining_run import run_retraining
 from ntkviz.studies.store import Store
 
 #: At most four state files a second: enough for a bar that moves, little for the disk.
@@ -55,7 +57,7 @@ def _work(job: Job, home: Path) -> Job:
     for position, spec in enumerate(job.specs):
         try:
             progress.begin(position)
-            key = run_study(spec, store=store, on_progress=progress).key
+            key = _make(spec, store, progress)
         except JobCancelled as error:
             return finish(progress.job, "cancelled", str(error))
         except NtkvizError as error:
@@ -72,6 +74,13 @@ def _work(job: Job, home: Path) -> Job:
             progress.made(position, key)
     errors = [error for error in progress.job.errors if error]
     return finish(progress.job, "failed" if errors else "done", " ".join(errors))
+
+
+def _make(spec: Task, store: Store, progress: "Progress") -> str:
+    """Make a study or a retraining; the name of the result."""
+    if isinstance(spec, Retraining):
+        return run_retraining(spec, home=store.home, on_progress=progress)
+    return run_study(spec, store=store, on_progress=progress).key
 
 
 class Progress:

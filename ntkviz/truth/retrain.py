@@ -86,7 +86,7 @@ def retrain(
     if together and not possible:
         raise ValueError("A network with dropout or BatchNorm cannot be trained together with others; leave `together` out.")
     if together is None:
-        together = possible and not any(isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) for module in shell.modules())
+        together = _is_faster_together(shell)
     size = sum(parameter.numel() for parameter in shell.parameters()) * 4
     chunk = min(ENSEMBLE, max(1, _ENSEMBLE_BYTES // max(size, 1))) if together else _SHARE
     z = data.x_test if test is None else data.x_test[test]
@@ -100,6 +100,17 @@ def retrain(
     logits = np.concatenate(list(made))
     on_progress("truth", 1.0)
     return logits
+
+
+def trains_together(spec: ArchitectureSpec | dict[str, Any]) -> bool:
+    """Whether :func:`retrain` trains networks of this kind in ensembles, when it may choose."""
+    return _is_faster_together(build_model(parse_spec(spec), device="meta"))
+
+
+def _is_faster_together(shell: nn.Module) -> bool:
+    """Whether ensembles are possible, and were measured to be faster than one network after the other."""
+    convolves = any(isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) for module in shell.modules())
+    return can_train_together(shell) and not convolves
 
 
 def _here(work: _Work, masks: np.ndarray, seeds: np.ndarray, parts: list[slice], on_progress: ProgressFn) -> Iterator[np.ndarray]:

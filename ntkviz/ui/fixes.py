@@ -53,7 +53,7 @@ def checklist(study: Study, data: Dataset, proposed: Sequence[Fix], *, key: str)
     """
     with st.container(horizontal=data.kind == "image", gap="small"):
         for fix in proposed:
-            with st.container(border=True, width=118 if data.kind == "image" else "stretch", gap="xsmall"):
+            with st.container(border=True, width=128 if data.kind == "image" else "stretch", gap="xsmall"):
                 _point(study, data, fix)
                 _box(study, fix, key)
 

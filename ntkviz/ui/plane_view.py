@@ -1,20 +1,23 @@
 """Imitation against truth on the page "Can I trust it?": the plane, its table, and the sentence that follows for this model."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from ntkviz.errors import StoreCorrupted
+from ntkviz.errors import NtkvizError, StoreCorrupted
 from ntkviz.explain.registry import attributions
 from ntkviz.figures.plane import imitation_truth, reading_plane
 from ntkviz.studies.aligned import mismatch
 from ntkviz.studies.faithfulness import WITHOUT_NETWORK, Candidate, Measured, candidate, control_kernel, faithfulness
+from ntkviz.studies.retraining import find_truth, truth_stamp
+from ntkviz.studies.spec import InvalidStudy
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.verdict import conclusion
-from ntkviz.truth.truth import Truth, load_truth
-from ntkviz.ui import cached, gates, layout, state
+from ntkviz.truth.truth import Truth
+from ntkviz.ui import cached, gates, layout, state, truth_job
 from ntkviz.ui.text import escape, fixed, span
 
 #: Up to here the plane is measured without being asked for.
@@ -46,22 +49,26 @@ def axes_note(study: Study) -> None:
 def available(study: Study) -> tuple[Truth | None, str]:
     """Retrainings that speak of this study, or why there are none."""
     try:
-        truth = retrainings(study.spec.sample or "")
+        truth = retrainings(study.spec.subject_id)
     except StoreCorrupted as error:  # damaged or stale: what does not need them is still shown
         return None, str(error)
     if truth is None:
         return None, (
-            "Nobody has retrained this network on parts of its training set, so what its attributions foretell cannot be checked. Bundled samples "
-            "come with retrainings; for a network of your own the retraining needs its architecture and its training recipe."
+            "Nobody has retrained this network on parts of its training set, so what its attributions foretell cannot be checked. Some bundled samples "
+            "come with retrainings; those of another network are made here, from its architecture and its training recipe."
         )
     reason = mismatch(study, truth)
     return (None, reason) if reason else (truth, "")
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the retrainings …")
-def retrainings(sample: str) -> Truth | None:
-    """The retrainings that come with a sample; None when there are none."""
-    return load_truth(sample, dataset=cached.dataset(sample)) if sample else None
+def retrainings(subject_id: str) -> Truth | None:
+    """The retrainings that come with a sample, or that somebody made of a network here; None when there are none.
+
+    Raises:
+        StoreCorrupted: when they are damaged or stale.
+    """
+    home = ntkviz_home()
+    return _retrainings(str(home), subject_id, stamp(subject_id))
 
 
 @st.fragment
@@ -71,13 +78,17 @@ def plane(study: Study) -> None:
     truth, reason = available(study)
     if truth is None:
         st.info(escape(reason, limit=900), icon=":material/model_training:")
+        if not _known(study):
+            truth_job.offer(study)
+        truth_job.own(study)
         return
     if study.n_train > AT_ONCE_UP_TO and "plane" not in asked(study):
         _offer(study, truth)
         return
     with st.spinner("Fitting surrogates and comparing with the retrainings …", show_time=True):
-        rows = _measured(str(ntkviz_home()), study.key, tuple(other_keys(study)))
+        rows = _measured(str(ntkviz_home()), study.key, tuple(other_keys(study)), stamp(study.spec.subject_id))
     shown(rows, truth)
+    truth_job.own(study)
 
 
 def shown(rows: list[Measured], truth: Truth) -> None:
@@ -163,8 +174,32 @@ def _offer(study: Study, truth: Truth) -> None:
         st.rerun()  # the badge takes the retrainings in, too
 
 
+def stamp(subject_id: str) -> str:
+    """Changes with the retrainings that somebody made here."""
+    try:
+        return truth_stamp(ntkviz_home(), subject_id)
+    except NtkvizError:  # the subject is gone
+        return ""
+
+
+def _known(study: Study) -> bool:
+    """Whether there are retrainings of the network, be they of no use for this study."""
+    try:
+        return retrainings(study.spec.subject_id) is not None
+    except NtkvizError:
+        return False
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the retrainings …")
+def _retrainings(home: str, subject_id: str, stamp: str) -> Truth | None:
+    try:
+        return find_truth(Path(home), subject_id, cached.dataset(subject_id))
+    except InvalidStudy:  # the upload is gone; its studies stay
+        return None
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _measured(home: str, study_key: str, others: tuple[str, ...]) -> list[Measured]:
+def _measured(home: str, study_key: str, others: tuple[str, ...], stamp: str) -> list[Measured]:
     """All rows of a study, of the kernels of other studies, and of the controls."""
     study = cached.study(study_key)
     truth, _ = available(study)

@@ -9,6 +9,7 @@ from ntkviz.errors import StoreCorrupted
 from ntkviz.studies import jobs
 from ntkviz.studies.job import Job
 from ntkviz.studies.pipeline import STAGES
+from ntkviz.studies.spec import StudySpec
 from ntkviz.ui import results, state
 from ntkviz.ui.text import escape, span
 
@@ -24,6 +25,7 @@ STAGE_TITLES = {
     "surrogate": "Fit the surrogate",
     "fidelity": "Measure the fidelity",
     "save": "Save",
+    "truth": "Retrain the network",
 }
 
 
@@ -57,8 +59,13 @@ def panel() -> bool:
         results.outcome(job)
         return True
     state.put("watched", job.id)
-    st.fragment(_poll, run_every=_POLL_SECONDS)(job.id)
+    follow(job)
     return True
+
+
+def follow(job: Job) -> None:
+    """A job that is under way, on any page: it is drawn anew until it has ended, then the whole page is."""
+    st.fragment(_poll, run_every=_POLL_SECONDS)(job.id)
 
 
 def in_sidebar() -> None:
@@ -92,7 +99,7 @@ def _poll(job_id: str) -> None:
     with st.container(border=True, key="job"):
         _head(job)
         st.progress(min(1.0, job.fraction), text=_words(job))
-        if job.state == "running":
+        if job.state == "running" and isinstance(job.specs[job.current], StudySpec):
             _stages(job)
 
 

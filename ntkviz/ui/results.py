@@ -5,7 +5,7 @@ import streamlit as st
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.job import Job
-from ntkviz.studies.spec import StudySpec
+from ntkviz.studies.retraining import Retraining, Task
 from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject
 from ntkviz.surrogates.registry import surrogates
@@ -14,7 +14,7 @@ from ntkviz.ui.measures import measure
 from ntkviz.ui.text import escape, number, percent, span
 
 
-def subject_title(spec: StudySpec) -> str:
+def subject_title(spec: Task) -> str:
     """The title of a study's subject, also when the subject is gone; plain text."""
     try:
         return find_subject(spec.subject_id).title
@@ -24,7 +24,7 @@ def subject_title(spec: StudySpec) -> str:
 
 def open_made(job: Job) -> None:
     """Show the last study that a job made on all pages from now on."""
-    made = [key for key in job.results if key]
+    made = job.studies_made
     if made:
         state.put("study", made[-1])
         state.forget("point")
@@ -32,7 +32,7 @@ def open_made(job: Job) -> None:
 
 def outcome(job: Job) -> None:
     """A box with what came of a job that has ended, and where to go from here."""
-    made = [key for key in job.results if key]
+    made = job.studies_made
     with st.container(border=True, key="job"):
         if job.state == "cancelled":
             st.warning(f"Cancelled. {_kept(len(made))}", icon=":material/stop_circle:")
@@ -42,21 +42,36 @@ def outcome(job: Job) -> None:
         if job.state == "failed" and not any(job.errors):
             st.error(escape(job.error, limit=1200), icon=":material/error:")
         shown = _made(made) if made else None
+        retrained = [spec for spec, key in zip(job.specs, job.results, strict=False) if key and isinstance(spec, Retraining)]
         with st.container(horizontal=True):
             if shown is not None:
                 _onwards(shown)
+            for spec in retrained:
+                _to_retrained(spec)
             st.button(
                 "Dismiss", key="dismiss_job", type="tertiary", icon=":material/close:", on_click=state.forget, args=("job",)
             )
 
 
-def title_of(spec: StudySpec) -> str:
-    """Kernel and surrogate of a study in words."""
+def title_of(spec: Task) -> str:
+    """Kernel and surrogate of a study in words, or what a retraining does."""
+    if isinstance(spec, Retraining):
+        if spec.kind == "truth":
+            return f"Retraining on {spec.n_subsets} random halves from {spec.n_seeds} seeds"
+        return f"Retraining with {len(spec.edits)} edit{'' if len(spec.edits) == 1 else 's'} from {spec.n_seeds} seeds"
     return f"{kernels()[spec.kernel].title} · {surrogates()[spec.surrogate].title}"
 
 
 def _kept(count: int) -> str:
     return f"{count} finished before that and can be opened below." if count else "Nothing was kept."
+
+
+def _to_retrained(spec: Retraining) -> None:
+    """What was retrained, and the page that shows what came of it."""
+    page, words = ("fidelity", "Can I trust it?") if spec.kind == "truth" else ("what_if", "Predicted against retrained")
+    st.success(f"Finished: **{title_of(spec)}** of {escape(subject_title(spec))}.", icon=":material/check_circle:")
+    if st.button(words, key=f"go_{page}", icon=":material/model_training:", type="primary"):
+        st.switch_page(f"pages/{page}.py", query_params={"study": spec.study} if spec.study else None)
 
 
 def _made(keys: list[str]) -> Study | None:

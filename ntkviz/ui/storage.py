@@ -14,9 +14,8 @@ from ntkviz.studies.job import Job, log_path
 from ntkviz.studies.store import StudyEntry
 from ntkviz.studies.subjects import Subject, subjects
 from ntkviz.studies.uploads import delete_upload
-from ntkviz.surrogates.registry import surrogates
 from ntkviz.ui import cached, finished, layout, state
-from ntkviz.ui.results import subject_title
+from ntkviz.ui.results import subject_title, title_of
 from ntkviz.ui.text import ago, escape, megabytes, span
 
 _LOG_BYTES = 8000
@@ -167,9 +166,7 @@ def _job(job: Job) -> None:
         st.badge(job.state, color=_STATES[job.state])  # type: ignore[arg-type]
     spec = job.specs[0]
     more = f" and {len(job.specs) - 1} more" if len(job.specs) > 1 else ""
-    what.markdown(
-        f"{escape(subject_title(spec), limit=60)}: {kernels()[spec.kernel].title}, {surrogates()[spec.surrogate].title}{more}"
-    )
+    what.markdown(f"{escape(subject_title(spec), limit=60)}: {title_of(spec)}{more}")
     if job.error:
         what.caption(escape(job.error, limit=400))
     left = f", {span(job.eta_seconds)} left" if job.eta_seconds is not None else ""

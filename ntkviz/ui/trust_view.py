@@ -13,7 +13,7 @@ from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.trusted import Badges, badges, foretells
 from ntkviz.ui import cached, gates, layout
-from ntkviz.ui.plane_view import ask, asked, available
+from ntkviz.ui.plane_view import ask, asked, available, stamp
 from ntkviz.ui.text import escape, number
 
 #: Changed copies of each test point that are looked at.
@@ -52,7 +52,8 @@ def trust_badge(study: Study, m: int) -> None:
 
 def study_badges(study: Study) -> Badges:
     """The badges of all test points of a study, computed once."""
-    return _badges(str(ntkviz_home()), study.key, _with_retraining(study), "changes" in asked(study))
+    made = stamp(study.spec.subject_id)
+    return _badges(str(ntkviz_home()), study.key, _with_retraining(study), "changes" in asked(study), made)
 
 
 @st.fragment
@@ -173,7 +174,7 @@ def _with_retraining(study: Study) -> bool:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Judging the test points …")
-def _badges(home: str, study_key: str, with_retraining: bool, with_changes: bool) -> Badges:
+def _badges(home: str, study_key: str, with_retraining: bool, with_changes: bool, made: str) -> Badges:
     study = cached.study(study_key)
     truth, reason = available(study) if with_retraining else (None, "")
     changed = None

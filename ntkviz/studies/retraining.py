@@ -1,0 +1,199 @@
+"""Retrainings that a person asks for, as jobs beside studies: the truth of a network, and what edits of its training set really do.
+
+No torch: a page describes, finds and reads them; the work is in :mod:`ntkviz.studies.retraining_run`. Results are files below the
+store's folder: ``truth/<hash of the subject's contents>/truth.npz`` and ``verified/<study>/<hash of what was asked>.npz``.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ntkviz.data.sample import sample_card
+from ntkviz.errors import StoreCorrupted
+from ntkviz.explain.what_if import Edit
+from ntkviz.studies.errors import InvalidStudy
+from ntkviz.studies.hashing import canonical_json, text_sha256
+from ntkviz.studies.spec import StudySpec
+from ntkviz.studies.subjects import Subject, find_subject
+from ntkviz.truth.recipe import Training
+from ntkviz.truth.truth import TRUTH, Truth, check_truth, has_truth, load_truth, read_truth
+from ntkviz.truth.verify import Verified, read_verified
+from ntkviz.types import Dataset
+
+#: Test points that a verification asks about at most.
+MOST_TEST = 1000
+_KINDS = ("truth", "verify")
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Networks to train again.
+
+    Attributes:
+        kind: "truth", on random halves of the training points; "verify", with edits of them.
+        subject_id: whose network and data.
+        training: the recipe; its seed is the first of the seeds.
+        n_seeds: R, from how many seeds each is trained.
+        n_subsets: S of a truth.
+        study: key of the study whose training points the edits name.
+        edits: of a verification, in the order in which they were made; positions are the study's.
+    """
+
+    kind: Literal["truth", "verify"]
+    subject_id: str
+    training: Training
+    n_seeds: int = 5
+    n_subsets: int = 100
+    study: str = ""
+    edits: tuple[Edit, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the subject.
+
+        Raises:
+            InvalidStudy: when an entry is not possible.
+        """
+        if self.kind not in _KINDS:
+            raise InvalidStudy(f"A retraining is of the kind {' or '.join(_KINDS)}; got {str(self.kind)[:40]!r}.")
+        if not 2 <= self.n_seeds <= 100 or not 2 <= self.n_subsets <= 1000:
+            raise InvalidStudy(
+                f"A retraining takes 2 to 100 seeds and 2 to 1,000 subsets; got {self.n_seeds} and {self.n_subsets}."
+            )
+        if self.kind == "verify" and not (self.study and self.edits):
+            raise InvalidStudy("Verifying needs a study and edits of its training set; make an edit first.")
+
+    @property
+    def networks(self) -> float:
+        """How many networks' work it is, each on all training points."""
+        return 3 * self.n_seeds if self.kind == "verify" else (self.n_subsets / 2 + 1) * self.n_seeds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The retraining as JSON types; :meth:`from_dict` takes it back."""
+        return {**asdict(self), "edits": [asdict(edit) for edit in self.edits]}
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> "Retraining":
+        """What :meth:`to_dict` gave.
+
+        Raises:
+            InvalidStudy: when an entry is not possible.
+            ValueError: when the recipe is not.
+            TypeError: when an entry is unknown or missing.
+        """
+        training = Training.from_dict(entries["training"])
+        return cls(**{**entries, "training": training, "edits": tuple(Edit(**edit) for edit in entries["edits"])})
+
+    def key(self) -> str:
+        """The sha256 that names what was asked."""
+        return text_sha256(canonical_json(self.to_dict()))
+
+
+#: What a job makes, one after the other.
+Task = StudySpec | Retraining
+
+
+def task_from_dict(entries: Mapping[str, Any]) -> Task:
+    """A study or a retraining, as its own ``to_dict`` gave it.
+
+    Raises:
+        InvalidStudy: when it is not possible.
+        ValueError: likewise.
+        TypeError: when an entry is unknown or missing.
+    """
+    return Retraining.from_dict(entries) if "training" in entries else StudySpec.from_dict(entries)
+
+
+def known_recipe(subject: Subject) -> Training | None:
+    """How a bundled sample was trained, by its card; None for an upload, and for a card that does not say.
+
+    Raises:
+        StoreCorrupted: when the card's recipe is damaged.
+    """
+    recipe = sample_card(subject.id).recipe if subject.source == "sample" else None
+    try:
+        return None if recipe is None else Training.from_dict(recipe)
+    except ValueError as error:
+        raise StoreCorrupted(f"The recipe of the sample {subject.id!r} is damaged: {error}") from error
+
+
+def why_not(subject: Subject) -> str:
+    """Why a network cannot be trained again, in words; empty when it can."""
+    if subject.architecture.get("name") or subject.architecture.get("layers"):
+        return ""
+    return (
+        "This network came without a specification of its architecture, so it cannot be started from new parameters and trained again. Bring "
+        "its weights with an architecture of the registry, or with a list of layers, to retrain it."
+    )
+
+
+def truth_folder(home: Path, subject: Subject) -> Path:
+    """Where the truth of a subject is kept that somebody made.
+
+    Raises:
+        StoreCorrupted: when a file of the subject cannot be read.
+    """
+    return home / "truth" / subject.content_sha256()
+
+
+def truth_stamp(home: Path, subject_id: str) -> str:
+    """Changes when the truth of a subject that somebody made comes, changes or goes; empty when there is none.
+
+    Raises:
+        InvalidStudy: when there is no such subject.
+        StoreCorrupted: when its files are damaged.
+    """
+    with suppress(FileNotFoundError):
+        found = (truth_folder(home, find_subject(subject_id, home=home)) / TRUTH).stat()
+        return f"{found.st_mtime_ns}-{found.st_size}"
+    return ""
+
+
+def find_truth(home: Path, subject_id: str, dataset: Dataset) -> Truth | None:
+    """The truth of a subject: the one that comes with a sample, else the one that somebody made here.
+
+    Args:
+        home: the folder of the store.
+        subject_id: the subject.
+        dataset: its data.
+
+    Returns:
+        The truth, or None when there is none.
+
+    Raises:
+        InvalidStudy: when there is no such subject.
+        StoreCorrupted: when the file is damaged or stale.
+    """
+    if has_truth(subject_id):
+        return load_truth(subject_id, dataset=dataset)
+    subject = find_subject(subject_id, home=home)
+    folder = truth_folder(home, subject)
+    if not (folder / TRUTH).is_file():
+        return None
+    truth = read_truth(folder)
+    check_truth(truth, dataset, subject.architecture, truth.recipe)
+    return truth
+
+
+def verified_path(home: Path, asked: Retraining) -> Path:
+    """The file of a verification."""
+    return home / "verified" / asked.study / f"{asked.key()}.npz"
+
+
+def verifications(home: Path, study_key: str) -> list[Path]:
+    """The verifications of a study, newest first."""
+    return sorted((home / "verified" / study_key).glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def load_verification(path: Path) -> tuple[Retraining, Verified]:
+    """What was asked and what was found.
+
+    Raises:
+        StoreCorrupted: when the file cannot be read.
+    """
+    found, facts = read_verified(path)
+    try:
+        return Retraining.from_dict(facts["asked"]), found
+    except (KeyError, TypeError, ValueError, InvalidStudy) as error:
+        raise StoreCorrupted(f"The retraining {path.name} does not say what it is of ({error}). Run it again.") from error
