@@ -19,7 +19,14 @@ def surrogate_of(study):
     """The surrogate that answers on the page: the study's own, or klr where that has no quick answer."""
     if study.spec.surrogate in {"klr", "ridge"}:
         return study.surrogate
-    return fit_surrogate(study.kernel, study.y_train, kind="klr", n_classes=study.logits_train.shape[1])
+    return fit_surrogate(
+        study.kernel,
+        study.y_train,
+        kind="klr",
+        lam="auto",
+        n_classes=study.logits_train.shape[1],
+        validation=(study.rows, study.y_test),
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Laws of retraining: together is what each network would have become alone, masks decide who is seen, cancelling stops."""
 
 import multiprocessing
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -145,7 +147,9 @@ def test_progress_rises_to_one(monkeypatch):
 
 
 @pytest.mark.slow
-def test_worker_processes_give_the_same_networks_and_stop_when_told():
+def test_worker_processes_give_the_same_networks_and_stop_when_told(monkeypatch: pytest.MonkeyPatch):
+    # A spawned child imports the caller's main module, and a test of pages leaves one of its own behind.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     data, masks, seeds = images(), half_subsets(30, 45, 0), np.arange(45)
     here = retrain(MLP, data, masks, seeds, SGD)
     np.testing.assert_allclose(retrain(MLP, data, masks, seeds, SGD, workers=2), here, atol=1e-5)
