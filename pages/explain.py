@@ -4,7 +4,7 @@ from ntkviz.ui import cached, gates, layout, point_picker, points
 from ntkviz.ui import explain_view as view
 
 study = gates.need_study()
-layout.page("Explain a prediction", "Which training examples is this prediction made of?", study)
+layout.page("Explain a prediction", "Which training examples matter for this prediction, and what is it made of?", study)
 
 with gates.guarded():
     data = cached.dataset(study.spec.subject_id)

@@ -90,8 +90,8 @@ def _what_it_is(study: Study, *, own: bool) -> str:
         f"this study's {title}" if own else f"a {title} on this study's kernel (the study's own surrogate does not answer this)"
     )
     return (
-        f"How much the {_unit(effects.surrogate.kind)} would fall if the example had not been there, by {whose}. A forecast of training again without it, which "
-        f"retraining confirms better than any share: {attributions()[kind].measured} {effects.method}"
+        f"How much the {_unit(effects.surrogate.kind)} would fall if the example had not been there, by {whose}. A forecast of training again without it. "
+        f"What retraining says of such effects: {attributions()[kind].measured} How: {effects.method}"
     )
 
 
