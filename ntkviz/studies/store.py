@@ -27,6 +27,8 @@ from ntkviz.surrogates.surrogate import Convergence, RidgeSurrogate, Surrogate
 _RESULTS = (Surrogate, RidgeSurrogate, Convergence, Fidelity, ClassFidelity)
 #: The folders of the home that hold artefacts. Maps are made by the pages, from a kernel.
 _PARTS = ("kernels", "studies", "maps")
+#: What retrainings leave beside them; see :mod:`ntkviz.studies.retraining`.
+_RETRAININGS = ("truth", "verified")
 _POINTS = ("train_index", "test_index", "y_train", "y_test", "logits_train", "logits_test")
 
 
@@ -270,7 +272,7 @@ class Store:
     def usage(self) -> DiskUsage:
         """Counts and bytes."""
         n_bytes = 0
-        for part in _PARTS:
+        for part in (*_PARTS, *_RETRAININGS):
             for path in (self.home / part).rglob("*"):
                 with suppress(OSError):  # another process may be removing it
                     n_bytes += path.stat().st_size if path.is_file() else 0

@@ -142,3 +142,10 @@ def test_an_empty_home_has_an_empty_store(tmp_path):
     assert store.verify() == []
     assert store.usage().free_bytes > 0
     assert not store.home.exists()
+
+
+def test_usage_counts_what_retrainings_leave(tmp_path):
+    for name in ("truth", "verified"):
+        (tmp_path / name / "a").mkdir(parents=True)
+        (tmp_path / name / "a" / "file.npz").write_bytes(bytes(100))
+    assert Store(tmp_path).usage().n_bytes == 200
