@@ -9,7 +9,16 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
-PAGES = {"studies": "", "kernels": "kernels", "fidelity": "fidelity", "explain": "explain", "map": "map", "learn": "learn"}
+PAGES = {
+    "studies": "",
+    "kernels": "kernels",
+    "fidelity": "fidelity",
+    "explain": "explain",
+    "what_if": "what_if",
+    "audit": "audit",
+    "map": "map",
+    "learn": "learn",
+}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
