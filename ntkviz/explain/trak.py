@@ -1,12 +1,15 @@
 """``trak``: the attribution of Park et al. on the margin kernel, exact or with their projection."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 from ntkviz.explain.given import check_kernel, check_margin_rows, check_rows_diagonal
 from ntkviz.explain.share import need_room
 from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.types import AttributionInfo
+
+#: Eigenvalues below this share of the largest are rounding of a float32 kernel.
+_ROUNDING = 1e-6
 
 INFO = AttributionInfo(
     key="trak",
@@ -94,13 +97,16 @@ def check_chances(chances: object, n: int, kind: str) -> np.ndarray:
 def _projected(gram: np.ndarray, rows: np.ndarray, diagonal: np.ndarray, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Both blocks after a Gaussian projection to ``width`` numbers.
 
-    In coordinates of the training gradients (a Cholesky factor) a test gradient is its part among them and a length beside them.
+    In coordinates of the training gradients (the kernel's eigenvectors) a test gradient is its part among them and a length beside
+    them. Directions that float32 cannot tell from none are left out: equal training points have fewer directions than points.
     """
     rng = np.random.default_rng(seed)
-    lower = cholesky(gram + 1e-9 * np.eye(len(gram)), lower=True)
-    inside = solve_triangular(lower, rows.T, lower=True).T
+    values, vectors = eigh(gram, check_finite=False)
+    kept = values > _ROUNDING * values[-1]
+    lengths, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    inside = rows @ vectors / lengths
     beside = np.sqrt(np.maximum(diagonal - (inside**2).sum(axis=1), 0.0))
-    directions = rng.standard_normal((len(gram), width)) / np.sqrt(width)
-    train = lower @ directions
+    directions = rng.standard_normal((len(lengths), width)) / np.sqrt(width)
+    train = (vectors * lengths) @ directions
     test = inside @ directions + beside[:, None] * rng.standard_normal((len(rows), width)) / np.sqrt(width)
     return train @ train.T, test @ train.T

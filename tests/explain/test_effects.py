@@ -174,6 +174,18 @@ def test_trak_is_its_formula_and_a_wide_projection_comes_near():
     assert np.abs(narrow - formula).max() > 0.1 * np.abs(formula).max()
 
 
+def test_a_projection_takes_equal_training_points():
+    features = np.random.default_rng(0).standard_normal((30, 40)).astype(np.float32)
+    features[10:] = features[:20]  # twenty points twice, as float32 rounds them
+    kernel, rows = features @ features.T, (features[:4] @ features.T).reshape(2, 2, 30)
+    fit = fit_surrogate(np.eye(30), np.arange(30) % 2, kind="ridge")
+    own = (features[:4] ** 2).sum(1).reshape(2, 2)
+    asked = {"kernel": kernel, "chances": np.full(30, 0.5)}
+    wide = attribute(fit, rows, kind="trak", projection=100_000, rows_diagonal=own, **asked)
+    exact = attribute(fit, rows, kind="trak", **asked)
+    np.testing.assert_allclose(wide, exact, atol=0.03 * np.abs(exact).max())
+
+
 def test_gradient_cosine_is_a_cosine_and_reads_the_class_asked_for():
     model, x, y, _, given = comparators()
     again = margin_blocks(model, x, y, x, n_classes=3)
