@@ -44,12 +44,10 @@ def suspicion_curve(
     values, order, wrong = _ranked(scores, planted)
     named = palette.class_of(labels, class_names, len(values))
     custom = palette.id_column(ids, len(values))
-    fig = go.Figure()
     ranks = palette.thinned(len(values), MAX_CURVE)
     line = {"color": palette.NEUTRAL, "width": 1.5}
-    fig.add_trace(
-        go.Scatter(x=ranks, y=values[order[ranks - 1]], mode="lines", name="all training points", line=line, hoverinfo="skip")
-    )
+    curve = go.Scatter(x=ranks, y=values[order[ranks - 1]], mode="lines", name="all training points", line=line, hoverinfo="skip")
+    fig = go.Figure(curve)
     kinds = [("first in the ranking", ~wrong, palette.POSITIVE, "circle")]
     if planted is not None:
         kinds = [("planted", wrong, palette.NEGATIVE, "diamond"), ("not planted", ~wrong, palette.POSITIVE, "circle")]
@@ -58,23 +56,13 @@ def suspicion_curve(
         if not len(places):
             continue
         points = order[places].tolist()
+        marker = {"size": 7, "color": colour, "symbol": symbol}
         fig.add_trace(
-            go.Scatter(
-                x=places + 1,
-                y=values[points],
-                mode="markers",
-                name=name,
-                marker={"size": 7, "color": colour, "symbol": symbol},
-                customdata=[[*custom[i], palette.short(named[i], 40)] for i in points],
-                hovertemplate="rank %{x:,}<br>training point %{customdata[0]}<br>label %{customdata[1]}<br>%{y:.4g}<extra></extra>",
-            )
+            _dots(name, places + 1, values[points], marker, [[*custom[i], named[i]] for i in points], "rank %{x:,}<br>", "y")
         )
     _ring(fig, values, order, custom, selected)
     if cut:
-        dashed = {"color": palette.LINE, "dash": "dash", "width": 1.5}
-        ends = [float(values.min()), float(values.max())]
-        name = f"{cut:,} {palette.short(cut_name, 40)}"
-        fig.add_trace(go.Scatter(x=[cut + 0.5] * 2, y=ends, mode="lines", name=name, line=dashed, hoverinfo="skip"))
+        _cut_line(fig, cut, f"{cut:,} {palette.short(cut_name, 40)}", [float(values.min()), float(values.max())])
     fig.update_xaxes(title_text="rank (log scale)", type="log", dtick=1, tickformat=",d")
     fig.update_yaxes(title_text=palette.safe(unit))
     return palette.theme(fig, height=360, legend="bottom")
@@ -209,17 +197,8 @@ def class_density(
     )
     for name, points, colour, symbol, limit in kinds:
         chosen = np.asarray(points, dtype=np.int64)[:limit].tolist()
-        fig.add_trace(
-            go.Scatter(
-                x=values[chosen],
-                y=[rows[classes[i]] for i in chosen],
-                mode="markers",
-                name=name,
-                marker={"size": 9, "color": colour, "symbol": symbol},
-                customdata=[[*custom[i], palette.short(named[i], 40)] for i in chosen],
-                hovertemplate="training point %{customdata[0]}<br>label %{customdata[1]}<br>%{x:.4g}<extra></extra>",
-            )
-        )
+        marker, places = {"size": 9, "color": colour, "symbol": symbol}, [rows[classes[i]] for i in chosen]
+        fig.add_trace(_dots(name, values[chosen], places, marker, [[*custom[i], named[i]] for i in chosen], "", "x"))
     found = [i for i in range(len(values)) if selected is not None and custom[i][0] == selected]
     if found:
         _circle(fig, [float(values[found[0]])], [rows[classes[found[0]]]])
@@ -274,3 +253,24 @@ def _ring(fig: go.Figure, values: np.ndarray, order: np.ndarray, custom: list[li
 def _circle(fig: go.Figure, x: list, y: list) -> None:
     marker = {"size": 16, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2.5}}
     fig.add_trace(go.Scatter(x=x, y=y, mode="markers", name="chosen", marker=marker, hoverinfo="skip"))
+
+
+def _dots(
+    name: str, x: Sequence | np.ndarray, y: Sequence | np.ndarray, marker: dict, points: list[list], before: str, axis: str
+) -> go.Scatter:
+    """Training points that can be clicked; ``points`` has id and label of each, ``axis`` the value that hovering tells."""
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=name,
+        marker=marker,
+        customdata=[[identity, palette.short(label, 40)] for identity, label in points],
+        hovertemplate=f"{before}training point %{{customdata[0]}}<br>label %{{customdata[1]}}<br>%{{{axis}:.4g}}<extra></extra>",
+    )
+
+
+def _cut_line(fig: go.Figure, cut: int, name: str, ends: list[float]) -> None:
+    """A dashed line behind the first ``cut`` ranks."""
+    dashed = {"color": palette.LINE, "dash": "dash", "width": 1.5}
+    fig.add_trace(go.Scatter(x=[cut + 0.5] * 2, y=ends, mode="lines", name=name, line=dashed, hoverinfo="skip"))

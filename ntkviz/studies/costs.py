@@ -7,8 +7,6 @@ seconds once for each subject and kernel. What was found is kept in this process
 import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,9 +18,10 @@ from typing import Any
 from ntkviz import errors
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.cost import KernelProfile, Rates
+from ntkviz.studies.child import ask_module
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.hashing import canonical_json, text_sha256
-from ntkviz.studies.machine import kernel_memory_mb, n_threads, worker_environment
+from ntkviz.studies.machine import kernel_memory_mb, n_threads
 from ntkviz.studies.subjects import Subject
 
 #: Raised with every change of what is measured or how it is written down.
@@ -141,28 +140,13 @@ def ask_child(request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         NtkvizError: when it ends without an answer.
     """
-    command = [sys.executable, "-P", "-m", "ntkviz.studies.measuring"]
-    try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            env=worker_environment(Path(request["home"])),
-            timeout=_CHILD_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NtkvizError(
-            f"What this network costs could not be measured within {_CHILD_SECONDS} s. Bring a smaller one."
-        ) from error
-    with suppress(ValueError, IndexError):  # a person's own module may print, too
-        answer = json.loads(done.stdout.splitlines()[-1])
-        if isinstance(answer, dict):
-            return answer
-    last = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1][:200]
-    raise NtkvizError(
-        f"What this network costs could not be measured: {last}. Ask for a study all the same, or look with `doctor`."
+    return ask_module(
+        "ntkviz.studies.measuring",
+        request,
+        seconds=_CHILD_SECONDS,
+        too_slow=f"What this network costs could not be measured within {_CHILD_SECONDS} s. Bring a smaller one.",
+        failed="What this network costs could not be measured",
+        advice="Ask for a study all the same, or look with `doctor`.",
     )
 
 

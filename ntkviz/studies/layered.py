@@ -4,7 +4,6 @@ python -m ntkviz.studies.layered      one request as JSON on its input; the rows
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,9 +21,10 @@ from ntkviz import errors
 from ntkviz.errors import NtkvizError
 from ntkviz.explain.layers import cosine_rows
 from ntkviz.kernels.registry import kernels
+from ntkviz.studies.child import ask_module
 from ntkviz.studies.costs import are_known, costs_of
 from ntkviz.studies.errors import InvalidStudy
-from ntkviz.studies.machine import kernel_memory_mb, worker_environment
+from ntkviz.studies.machine import kernel_memory_mb
 from ntkviz.studies.study import KernelRun, Study
 from ntkviz.studies.subjects import find_subject, load_subject_model, subject_data
 
@@ -182,33 +182,19 @@ def _ask(request: Mapping[str, Any]) -> list[str]:
     Raises:
         NtkvizError: what refused the work; when the process takes too long or ends without an answer.
     """
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "ntkviz.studies.layered"],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            env=worker_environment(Path(request["home"])),
-            timeout=MAX_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NtkvizError(
-            f"The layers of this kernel row were not computed within {MAX_SECONDS} s, so the work was stopped. Make a study with fewer training points."
-        ) from error
-    told: object = None
-    with suppress(ValueError, IndexError):  # a person's own module may print, too
-        told = json.loads(done.stdout.splitlines()[-1])
-    if isinstance(told, dict) and "error" in told:
+    told = ask_module(
+        "ntkviz.studies.layered",
+        request,
+        seconds=MAX_SECONDS,
+        too_slow=f"The layers of this kernel row were not computed within {MAX_SECONDS} s, so the work was stopped. Make a study with fewer training points.",
+        failed="The layers of this kernel row could not be computed",
+        advice="Ask again; `doctor` looks at the machine and the store.",
+    )
+    if "error" in told:
         kind = getattr(errors, told["error"]["type"], NtkvizError)
         refusal: NtkvizError = kind(told["error"]["message"])
         raise refusal
-    if isinstance(told, dict) and "layers" in told:
-        return list(told["layers"])
-    last = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1][:200]
-    raise NtkvizError(
-        f"The layers of this kernel row could not be computed: {last}. Ask again; `doctor` looks at the machine and the store."
-    )
+    return list(told["layers"])
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _fit(spec: StudySpec, subject: Subject, key: str, run: KernelRun, clock: "_C
             kind=spec.surrogate,
             seed=spec.seed,
             n_classes=run.logits_train.shape[1],
-            validation=None if imitates else (blocks.rows, run.y_test),
+            validation=(blocks.rows, run.y_test) if settings.get("lam") == "auto" else None,
             on_progress=lambda _, fraction: tell(fraction),
             **settings,
         )

@@ -77,8 +77,7 @@ def fit_surrogate(
         raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
     chosen = {name: options.get(name, default) for name, (default, _) in info.options.items()}
     problem = make_problem(kernel, targets, target=info.target, kind=kind, n_classes=n_classes)
-    if validation is not None:
-        problem = replace(problem, validation=_validation(problem, *validation))
+    problem = _with_validation(problem, validation)
     if kind in _NEED_TWO_CLASSES and len(problem.present) == 1:
         return one_class_only(problem, kind, chosen)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
@@ -91,12 +90,15 @@ def fit_surrogate(
     return found
 
 
-def _validation(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows at mean diagonal 1 and labels, without points whose class no training point has.
+def _with_validation(problem: Problem, validation: tuple[np.ndarray, np.ndarray] | None) -> Problem:
+    """The problem with rows ``[V, N]`` at mean diagonal 1 and labels ``[V]``, without points whose class no training point has.
 
     Raises:
         ValueError: when they do not fit, or nothing is left.
     """
+    if validation is None:
+        return problem
+    rows, labels = validation
     values, classes = check_rows(rows, len(problem.kernel)), np.asarray(labels)
     if classes.shape != (len(values),) or classes.dtype.kind not in "iub":
         raise ValueError(
@@ -105,4 +107,6 @@ def _validation(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> tuple
     known = np.isin(classes, problem.present)
     if not known.any():
         raise ValueError("No validation point has a class of the training points; leave validation out.")
-    return np.asarray(values[known], dtype=np.float64) / problem.scale, classes[known].astype(np.int64)
+    return replace(
+        problem, validation=(np.asarray(values[known], dtype=np.float64) / problem.scale, classes[known].astype(np.int64))
+    )

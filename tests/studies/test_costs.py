@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ntkviz.errors import NtkvizError, UnsupportedModel
-from ntkviz.studies import costs, measuring
+from ntkviz.studies import child, costs, measuring
 from ntkviz.studies.costs import are_known, ask_child, costs_of, kernel_id
 from ntkviz.studies.machine import kernel_memory_mb
 from ntkviz.studies.subjects import find_subject
@@ -95,6 +95,6 @@ def test_a_refused_network_is_refused_by_the_quote(subject, home, monkeypatch):
 
 
 def test_a_process_that_dies_is_told_of(home, monkeypatch):
-    monkeypatch.setattr(costs.sys, "executable", "/bin/false")
+    monkeypatch.setattr(child.sys, "executable", "/bin/false")
     with pytest.raises(NtkvizError, match="could not be measured: exit code 1"):
         REAL_CHILD({"home": str(home)})

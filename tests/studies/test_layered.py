@@ -9,7 +9,7 @@ import pytest
 from ntkviz.errors import NtkvizError, UnsupportedModel
 from ntkviz.kernels.matrix import layer_kernels
 from ntkviz.kernels.registry import kernels
-from ntkviz.studies import costs, layered, measuring
+from ntkviz.studies import child, costs, layered, measuring
 from ntkviz.studies.costs import costs_of
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.layered import answer, layer_rows, layer_seconds, why_not_layered
@@ -92,7 +92,7 @@ def test_what_the_child_refuses_is_refused_here(made, home, monkeypatch):
     study, run = made()
     told = '{"error": {"type": "UnsupportedModel", "message": "No gradient."}}'
     monkeypatch.setattr(
-        layered.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stdout=f"a print\n{told}\n", stderr="")
+        child.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stdout=f"a print\n{told}\n", stderr="")
     )
     with pytest.raises(UnsupportedModel, match="No gradient"):
         layer_rows(study, run, 0, home=home)
