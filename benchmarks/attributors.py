@@ -13,9 +13,9 @@ from torch import nn
 from ntkviz import attribute, fit_surrogate, kernel_matrix
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.kernels.comparators import MarginBlocks, margin_blocks
 from ntkviz.models.probes import logits_of
+from ntkviz.scores import scores_of
 from ntkviz.surrogates.surrogate import Surrogate
 
 #: Method -> what it is. Controls know nothing of the network: a test that one of them passes better asks for something else.

@@ -25,9 +25,9 @@ from ntkviz import load_sample
 from ntkviz.audit.backdoor import BackdoorAudit, Carriers, suspects_among
 from ntkviz.audit.mislabels import mislabels
 from ntkviz.audit.planted import score_found, score_ranking
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.kernels.matrix import kernel_blocks
 from ntkviz.models.probes import logits_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.sampling import stratified_index
 from ntkviz.truth.train import train
 from sample_models.recipes import RECIPES

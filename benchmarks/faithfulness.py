@@ -23,8 +23,8 @@ from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
 from ntkviz.fidelity.lds import Lds, lds_of_several, paired_difference, specificity
 from ntkviz.kernels.comparators import margin_blocks
-from ntkviz.kernels.heads import log_odds_heads
 from ntkviz.kernels.matrix import kernel_blocks
+from ntkviz.scores import log_odds_heads
 from ntkviz.studies.aligned import Aligned, aligned
 from ntkviz.studies.faithfulness import Candidate, faithfulness
 from ntkviz.studies.study import Study

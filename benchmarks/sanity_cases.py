@@ -8,8 +8,8 @@ from torch import nn
 
 from ntkviz import load_sample
 from ntkviz.data.sample import first_of_each_class, load_sample_data, plant, sample_card
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.models.probes import logits_of
+from ntkviz.scores import scores_of
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.train import train
 from ntkviz.types import Dataset

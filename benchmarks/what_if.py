@@ -26,10 +26,10 @@ from ntkviz.data.sample import sample_card
 from ntkviz.explain.calibration import Calibration, Estimate, calibrate
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
-from ntkviz.explain.margin import class_log_odds
 from ntkviz.explain.what_if import WhatIfModel, remove
 from ntkviz.fidelity.removal import DropDifference, removals
 from ntkviz.kernels.comparators import margin_blocks
+from ntkviz.scores import log_odds_of
 from ntkviz.studies.aligned import aligned
 from ntkviz.studies.study import Study
 from ntkviz.truth.recipe import Training
@@ -140,7 +140,7 @@ def stretch(study: Study, steps: int | None, n_subsets: int = 12) -> float:
     points, model = aligned(study, truth), WhatIfModel(study.surrogate, study.kernel, study.y_train)
     rows, y = study.rows[points.test], study.y_test[points.test]
     fits = [model.fit_counts(mask.astype(float), model.labels, steps=steps) for mask in points.masks[:n_subsets]]
-    predicted = np.stack([class_log_odds(fit.scores(rows), y) for fit in fits])
+    predicted = np.stack([log_odds_of(fit.scores(rows), y) for fit in fits])
     measured = points.margins[:n_subsets].mean(axis=1)
     x, z = (values - values.mean(axis=0) for values in (predicted, measured))
     return float((x * z).sum() / (x * x).sum())

@@ -9,7 +9,7 @@ from ntkviz.explain.given import check_labels
 from ntkviz.explain.klr_influence import KlrInfluence, influence_bytes
 from ntkviz.explain.klr_refit import KlrRefit
 from ntkviz.explain.ridge_removal import RidgeRemoval
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads
 from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate, check_rows, probabilities
 from ntkviz.types import ProgressFn, silent
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkviz.explain.margin import class_gap, named_class
 from ntkviz.explain.refit import Refit
 from ntkviz.explain.what_if import WhatIfModel
+from ntkviz.scores import scores_of
 
 #: Rival classes that are tried: those to which the fewest points seem to lead.
 RIVALS = 2
@@ -68,7 +68,7 @@ def smallest_flip(model: WhatIfModel, row: np.ndarray, *, max_size: int = 50) ->
         raise ValueError(f"max_size must be a whole number above 0; got {max_size!r}.")
     rows, base = np.asarray(row)[None, :], model.fit(())
     scores = base.scores(rows)
-    before = int(named_class(scores)[0])
+    before = int(scores_of(scores).predicted[0])
     rivals = [c for c in range(model.n_classes) if c != before and (model.labels == c).any()]
     directions = np.array([_against(before, rival, scores.shape[1]) for rival in rivals])
     effects = model.score_effects(np.repeat(rows, len(rivals), axis=0), directions)
@@ -121,7 +121,7 @@ def _greedy(model: WhatIfModel, rows: np.ndarray, pair: tuple[int, int], effect:
         gaps.append(_gap(at, rows, before))
     if gaps[-1] <= 0:
         chosen, at = _put_back(model, rows, before, chosen, at)
-    after = int(named_class(at.scores(rows))[0])
+    after = int(scores_of(at.scores(rows)).predicted[0])
     return _Path(np.array(chosen, dtype=np.int64), np.array(sizes), np.array(gaps), after, rival, after != before)
 
 
@@ -133,7 +133,7 @@ def _put_back(model: WhatIfModel, rows: np.ndarray, before: int, chosen: list[in
         if not fewer:
             break
         there = _without(model, fewer, start=at)
-        if named_class(there.scores(rows))[0] != before:
+        if scores_of(there.scores(rows)).predicted[0] != before:
             kept, at = fewer, there
     return kept, at
 
@@ -199,3 +199,25 @@ def _notes(model: WhatIfModel, best: _Path, added: int | None, bound: int, max_s
     if model.surrogate.kind == "ridge":
         notes.append("Scores of ridge on labels are no log-odds, so the gap has no unit of its own.")
     return tuple(notes)
+
+
+def class_gap(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Score of a class minus the best other score, float64 ``[M]``: the class is named as long as this is positive.
+
+    Args:
+        scores: ``[M, C]``.
+        classes: int ``[M]``.
+    """
+    own, others = _own_and_others(scores, classes)
+    return own - others.max(axis=1)
+
+
+def _own_and_others(scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score of the class ``[M]``, and all scores with minus infinity in its place ``[M, K]``."""
+    values = np.array(scores, dtype=np.float64)
+    if values.shape[1] == 1:
+        values = np.hstack([np.zeros_like(values), values])
+    each, classes = np.arange(len(values)), np.asarray(classes, dtype=np.int64)
+    own = values[each, classes]
+    values[each, classes] = -np.inf
+    return own, values

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntkviz.explain.registry import attributions
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads
 
 
 def contrast_log_odds(attribution: np.ndarray, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -16,10 +16,9 @@ from typing import Literal
 import numpy as np
 
 from ntkviz.explain.klr_refit import KlrRefit, counted
-from ntkviz.explain.margin import class_log_odds, named_class
 from ntkviz.explain.refit import Editable, Refit
 from ntkviz.explain.ridge_refit import RidgeRefit
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads, log_odds_of, scores_of
 from ntkviz.surrogates.surrogate import Surrogate, check_rows
 
 #: Kinds of surrogates that answer edits.
@@ -101,7 +100,7 @@ class WhatIf:
         Args:
             classes: int ``[M]``, such as the true labels.
         """
-        return class_log_odds(self.scores_before, classes), class_log_odds(self.scores_after, classes)
+        return log_odds_of(self.scores_before, classes), log_odds_of(self.scores_after, classes)
 
 
 class WhatIfModel:
@@ -153,14 +152,14 @@ class WhatIfModel:
         values = check_rows(rows, self.surrogate.n_train)
         refit = self.fit(edits, steps=steps)
         before, after = self.surrogate.decision_function(values), refit.scores(values)
-        named = named_class(before)
+        named = scores_of(before).predicted
         return WhatIf(
             scores_before=before,
             scores_after=after,
             predicted_before=named,
-            predicted_after=named_class(after),
-            margin_before=class_log_odds(before, named),
-            margin_after=class_log_odds(after, named),
+            predicted_after=scores_of(after).predicted,
+            margin_before=log_odds_of(before, named),
+            margin_after=log_odds_of(after, named),
             n_edits=len(edits),
             n_points=int(((refit.counts != 1) | (refit.labels != self.labels)).sum()),
             method=counted(refit.steps) if self.surrogate.kind == "klr" else "closed form",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkviz.fidelity.fidelity import fidelity
-from ntkviz.fidelity.scores import check_labels, check_logits
+from ntkviz.scores import check_labels, check_logits
 
 
 @dataclass(frozen=True)

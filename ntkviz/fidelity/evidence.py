@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import median_abs_deviation, theilslopes
 
-from ntkviz.fidelity.scores import check_logits, scores_of
+from ntkviz.scores import check_logits, scores_of
 
 #: Training points that the conditioning looks at, at most: with more, a random part stands for them (the factorisation grows as N^3).
 CONDITIONING_POINTS = 1500

@@ -11,7 +11,7 @@ from ntkviz.fidelity.bootstrap import correlation, interval, ratio, resample_cou
 from ntkviz.fidelity.kendall import kendall_taus
 from ntkviz.fidelity.misses import coincidence_p_value
 from ntkviz.fidelity.result import ClassFidelity, Fidelity
-from ntkviz.fidelity.scores import Scores, check_labels, check_logits, scores_of
+from ntkviz.scores import Scores, check_labels, check_logits, scores_of
 
 _NO_ERRORS = "the network makes no errors on these points"
 

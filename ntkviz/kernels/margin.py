@@ -3,10 +3,10 @@
 import torch
 
 from ntkviz.gradients.engine import Gram, tangent_gram
-from ntkviz.kernels.heads import log_odds_heads
 from ntkviz.kernels.labels import all_labels
 from ntkviz.kernels.request import KernelRequest
 from ntkviz.models.probes import logits_of
+from ntkviz.scores import log_odds_heads
 
 
 def gram(request: KernelRequest) -> Gram:

@@ -11,7 +11,7 @@ import numpy as np
 from ntkviz.errors import NtkvizError
 from ntkviz.explain.attribute import attribute
 from ntkviz.explain.neighbours import neighbours
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.artefact import replace_text, versions
 from ntkviz.studies.study import Study
 

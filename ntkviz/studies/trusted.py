@@ -11,8 +11,8 @@ import numpy as np
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.fidelity.evidence import Observed, observe
 from ntkviz.fidelity.lds import lds
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.fidelity.trust import Trust, trust
+from ntkviz.scores import scores_of
 from ntkviz.studies.aligned import aligned, mismatch
 from ntkviz.studies.study import Study
 from ntkviz.truth.truth import Truth

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from ntkviz.data import sample as bundled
 from ntkviz.errors import StoreCorrupted
+from ntkviz.scores import log_odds_of
 from ntkviz.types import Dataset
 
 #: The file's name in a sample's folder.
@@ -118,10 +118,8 @@ def margins_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: int ``[M]``.
     """
     values = np.asarray(logits, dtype=np.float64)
-    if values.shape[-1] == 1:
-        return np.where(labels == 1, values[..., 0], -values[..., 0])
-    true = np.arange(values.shape[-1]) == labels[:, None]
-    return (values * true).sum(axis=-1) - np.asarray(logsumexp(np.where(true, -np.inf, values), axis=-1))
+    flat = values.reshape(-1, values.shape[-1])
+    return log_odds_of(flat, np.tile(labels, len(flat) // len(labels))).reshape(values.shape[:-1])
 
 
 def data_sha256(dataset: Dataset) -> str:

@@ -8,8 +8,8 @@ from ntkviz.audit.fix_list import Fix
 from ntkviz.audit.mislabels import INFOS, Mislabels
 from ntkviz.audit.planted import Ranking, score_found, score_ranking
 from ntkviz.audit.registry import audits as registry
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.figures import audit as figures
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import audited, fixes, gates, layout, maps, media, state

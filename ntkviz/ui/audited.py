@@ -7,7 +7,7 @@ from ntkviz.audit.backdoor import BackdoorAudit, Carriers, suspects_among
 from ntkviz.audit.duplicates import Duplicates, near_duplicates
 from ntkviz.audit.mislabels import Mislabels, mislabels
 from ntkviz.audit.prototypes import Typicality, typicality
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset

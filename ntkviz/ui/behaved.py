@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from ntkviz.explain.regions import Coverage, cluster_names, coverage, kernel_clusters
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.kernels.blocks import KernelBlocks
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset

@@ -8,8 +8,8 @@ from ntkviz.explain.concentration import top_contributors
 from ntkviz.explain.groups import class_totals
 from ntkviz.explain.neighbours import neighbours
 from ntkviz.explain.share import share_of
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.figures import attribution, probability, waterfall, weights
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, media, state

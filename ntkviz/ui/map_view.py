@@ -5,8 +5,8 @@ import pandas as pd
 import streamlit as st
 
 from ntkviz.embed.registry import embeddings
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.figures import embedding as figures
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, maps, media, state

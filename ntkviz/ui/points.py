@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 
 #: What the list shows: name -> help.

@@ -7,9 +7,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ntkviz.explain.margin import class_chance
 from ntkviz.explain.what_if import Edit, WhatIf, duplicate, edited, relabel, remove
 from ntkviz.figures import what_if as figures
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import layout, media, state
@@ -41,7 +41,10 @@ def answer_of(study: Study, data: Dataset, points: Outcomes, m: int, found: What
         right = st.container()
         media.show_point(data, "test", int(points.ids[m]), caption=caption)
     was, now = int(found.predicted_before[m]), int(found.predicted_after[m])
-    before, after = class_chance(found.scores_before[m : m + 1])[0], class_chance(found.scores_after[m : m + 1])[0]
+    before, after = (
+        np.exp(scores_of(found.scores_before[m : m + 1]).log_probability[0]),
+        np.exp(scores_of(found.scores_after[m : m + 1]).log_probability[0]),
+    )
     with right:
         cells = st.columns(3)
         cells[0].metric("Class", escape(names[now]), delta=None if was == now else f"was {escape(names[was])}", delta_color="off")
@@ -338,7 +341,10 @@ def _logits(names: tuple[str, ...], found: WhatIf, m: int) -> pd.DataFrame:
     before, after = found.scores_before[m], found.scores_after[m]
     if len(before) == 1:  # one score stands for two classes
         before, after = np.array([0.0, before[0]]), np.array([0.0, after[0]])
-    chances = class_chance(found.scores_before[m : m + 1])[0], class_chance(found.scores_after[m : m + 1])[0]
+    chances = (
+        np.exp(scores_of(found.scores_before[m : m + 1]).log_probability[0]),
+        np.exp(scores_of(found.scores_after[m : m + 1]).log_probability[0]),
+    )
     return pd.DataFrame(
         {
             "class": list(names),

@@ -12,9 +12,8 @@ from ntkviz.explain.attribute import attribute
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import contrast_log_odds, on_log_odds
 from ntkviz.explain.registry import attributions
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.kernels.comparators import margin_blocks
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads, scores_of
 from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.logistic import solve_logistic
 from tests.cases import CASES

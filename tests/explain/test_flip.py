@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ntkviz.explain.flip import smallest_flip
-from ntkviz.explain.margin import named_class
 from ntkviz.explain.what_if import WhatIfModel, remove
+from ntkviz.scores import scores_of
 from ntkviz.surrogates.fit import fit_surrogate
 from tests.surrogates.problems import make_case
 
@@ -25,9 +25,9 @@ def test_without_the_set_the_class_is_another(kind: str, seed: int):
     for row in case.rows[:4]:
         found = smallest_flip(model, row, max_size=25)
         after = model.fit(tuple(remove(i) for i in found.indices)).scores(row[None])
-        assert int(named_class(after)[0]) == found.class_after
+        assert int(scores_of(after).predicted[0]) == found.class_after
         assert found.flipped == (found.class_after != found.class_before)
-        assert found.class_before == named_class(model.surrogate.decision_function(row[None]))[0]
+        assert found.class_before == scores_of(model.surrogate.decision_function(row[None])).predicted[0]
         assert len(set(found.indices.tolist())) == len(found.indices) <= 25
         assert found.sizes[0] == 0
         assert len(found.sizes) == len(found.gaps)
@@ -46,7 +46,7 @@ def test_nothing_below_the_proven_bound_flips_ridge_and_greedy_is_near_the_best(
                 size
                 for size in (1, 2, 3)
                 for some in combinations(range(16), size)
-                if named_class(model.fit(tuple(map(remove, some))).scores(row[None]))[0] != found.class_before
+                if scores_of(model.fit(tuple(map(remove, some))).scores(row[None])).predicted[0] != found.class_before
             ),
             4,
         )

@@ -15,7 +15,7 @@ from ntkviz.explain.layers import (
     similarity_layers,
 )
 from ntkviz.explain.share import share_of
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads
 from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import RidgeSurrogate
 

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkviz.explain.effects import RemovalEffects
-from ntkviz.explain.margin import class_chance, class_gap, class_log_odds, named_class
+from ntkviz.explain.flip import class_gap
 from ntkviz.explain.what_if import Edit, WhatIfModel, duplicate, edited, relabel, remove, what_if
-from ntkviz.fidelity.scores import scores_of
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads, log_odds_of, scores_of
 from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, RidgeSurrogate
 from tests.surrogates.problems import Case, cases, make_case
@@ -136,7 +135,7 @@ def test_in_the_limit_the_change_follows_the_gradient(kind: str):
     surrogate = fitted(case, kind, tol=1e-12) if kind == "klr" else fitted(case, kind)
     model = WhatIfModel(surrogate, case.kernel, case.labels)
     scores = surrogate.decision_function(case.rows)
-    heads = log_odds_heads(scores, named_class(scores))
+    heads = log_odds_heads(scores, scores_of(scores).predicted)
     if kind == "klr":
         gradient = model._fit.first_order(case.rows, heads, model._fit.base)  # type: ignore[attr-defined]
     for point in (3, 17):
@@ -179,7 +178,7 @@ def test_removal_effects_of_klr_are_a_newton_step_without_the_point(n_scores: in
     surrogate = fitted(case, "klr", n_scores)
     model = WhatIfModel(surrogate, case.kernel, case.labels)
     scores = surrogate.decision_function(case.rows)
-    named = named_class(scores)
+    named = scores_of(scores).predicted
     effects = model.effects(case.rows, named)
     direct = RemovalEffects.of_surrogate(surrogate, case.kernel, case.labels, leave_one_out=True)
     # The other way to compute it leaves the intercept free only up to a constant in the kernel.
@@ -197,7 +196,7 @@ def test_effects_after_edits_start_from_the_edited_fit(kind: str):
     model = WhatIfModel(fitted(case, kind), case.kernel, case.labels)
     gone = tuple(remove(i) for i in range(10, 25))
     at = model.fit(gone)
-    named = named_class(at.scores(case.rows))
+    named = scores_of(at.scores(case.rows)).predicted
     effects = model.effects(case.rows, named, at=at)
     assert (effects[:, 10:25] == 0).all()
     for point in (5, 30):
@@ -261,9 +260,7 @@ def test_the_margin_is_that_of_the_class_named_before():
 def test_margins_are_read_as_elsewhere(n_scores: int):
     scores = 5 * np.random.default_rng(n_scores).standard_normal((50, n_scores))
     read = scores_of(scores)
-    np.testing.assert_array_equal(named_class(scores), read.predicted)
-    np.testing.assert_allclose(class_chance(scores), np.exp(read.log_probability), atol=1e-12)
-    np.testing.assert_allclose(class_log_odds(scores, read.predicted), read.log_odds[np.arange(50), read.predicted], atol=1e-9)
+    np.testing.assert_allclose(log_odds_of(scores, read.predicted), read.log_odds[np.arange(50), read.predicted], atol=1e-9)
     assert (class_gap(scores, read.predicted) > 0).all()
     assert (class_gap(scores, (read.predicted + 1) % max(n_scores, 2)) < 0).all()
 

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from ntkviz.fidelity import kendall
 from ntkviz.fidelity.bootstrap import correlation, interval, ratio, resample_counts
 from ntkviz.fidelity.misses import coincidence_p_value
-from ntkviz.fidelity.scores import log_odds, scores_of
+from ntkviz.scores import log_odds, scores_of
 
 #: Few distinct values, so that ties of every kind occur.
 tied = st.integers(2, 25).flatmap(lambda n: st.tuples(*[arrays(np.int64, n, elements=st.integers(0, 5)) for _ in range(2)]))

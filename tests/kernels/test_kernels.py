@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ntkviz.fidelity.scores import scores_of
 from ntkviz.gradients.reference import entk_reference, gram_reference, jacobian_reference, relative_error
 from ntkviz.kernels.matrix import kernel_blocks, kernel_matrix, layer_kernels
 from ntkviz.kernels.projected import rademacher_rows
 from ntkviz.kernels.registry import kernels
 from ntkviz.models.probes import logits_of
+from ntkviz.scores import scores_of
 from tests.cases import CASES, Case
 
 N, M = 6, 4

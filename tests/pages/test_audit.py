@@ -10,7 +10,7 @@ from ntkviz.audit.duplicates import near_duplicates
 from ntkviz.audit.mislabels import mislabels
 from ntkviz.audit.planted import score_found, score_ranking
 from ntkviz.audit.prototypes import typicality
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntkviz.explain.what_if import WhatIfModel
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import Store
 from ntkviz.ui import behaved
 from tests.pages.charts import alt, chart, table

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import Store
 from tests.pages.charts import chart, numbers, table
 from tests.pages.conftest import texts

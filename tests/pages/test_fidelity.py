@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import Store
 from ntkviz.ui import fidelity_view
 from tests.pages.charts import chart, numbers, table

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ntkviz.errors import NtkvizError
 from ntkviz.explain.concentration import concentration
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies import layered
 from ntkviz.studies.store import Store
 from tests.pages.charts import alt, chart, numbers, table

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntkviz.explain.effects import RemovalEffects
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import Store
 from ntkviz.surrogates.fit import fit_surrogate
 from tests.pages.charts import table

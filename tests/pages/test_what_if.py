@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from ntkviz.audit.fix_list import Fix
-from ntkviz.explain.margin import named_class
 from ntkviz.explain.what_if import WhatIfModel, duplicate, relabel, remove
-from ntkviz.fidelity.scores import scores_of
+from ntkviz.scores import scores_of
 from ntkviz.studies.store import Store
 from ntkviz.surrogates.fit import fit_surrogate
 from tests.pages.charts import chart, table
@@ -114,7 +113,7 @@ def test_edits_of_one_study_are_not_those_of_another(opened, made):
 def test_candidates_are_the_examples_with_the_largest_effects(opened, kind):
     app, study = opened(kind, 1)
     model = WhatIfModel(surrogate_of(study), study.kernel, study.y_train)
-    named = named_class(model.surrogate.decision_function(study.rows[1:2]))
+    named = scores_of(model.surrogate.decision_function(study.rows[1:2])).predicted
     effects = model.effects(study.rows[1:2], named)[0]
     shown = table(app, "picture", "id", "effect", "similarity")
     order = np.argsort(-effects, kind="stable")

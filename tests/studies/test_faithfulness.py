@@ -9,7 +9,7 @@ import pytest
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.fidelity.lds import Lds
 from ntkviz.fidelity.trust import AVOID, VERDICTS
-from ntkviz.kernels.heads import log_odds_heads
+from ntkviz.scores import log_odds_heads
 from ntkviz.studies.aligned import aligned, mismatch
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.faithfulness import PLAN, Measured, candidate, control_kernel, effects_on_label, faithfulness

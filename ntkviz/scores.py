@@ -59,6 +59,38 @@ def log_odds(logits: np.ndarray) -> np.ndarray:
     return result
 
 
+def log_odds_of(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Log-odds of one class a point against all others together, float64 ``[M]``.
+
+    Args:
+        logits: ``[M, C]``.
+        classes: int ``[M]``; 0 and 1 when C is 1.
+    """
+    return scores_of(logits).log_odds[np.arange(len(logits)), np.asarray(classes, dtype=np.int64)]
+
+
+def log_odds_heads(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Derivative of a class's log-odds by the logits, float64 ``[n, C]``: 1 for the class, -q_c for the others, q the softmax of these.
+
+    A sum of logits' changes with these weights is, to first order, the change of ``f_y - log sum_{c != y} exp f_c``. Being linear, it
+    contrasts a class with the rivals that it has at this point, the nearest one above all.
+
+    Args:
+        logits: ``[n, C]``; for one logit (C = 1) the classes are 0 and 1, with log-odds -f and f.
+        classes: int ``[n]``.
+    """
+    values, labels = np.asarray(logits, dtype=np.float64), np.asarray(classes)
+    if values.shape[1] == 1:
+        return 2.0 * labels[:, None] - 1.0
+    own = np.arange(len(values)), labels
+    others = values.copy()
+    others[own] = -np.inf
+    shares = np.exp(others - others.max(axis=1, keepdims=True))
+    heads = -shares / shares.sum(axis=1, keepdims=True)
+    heads[own] = 1.0
+    return heads
+
+
 def check_logits(logits: np.ndarray, name: str) -> np.ndarray:
     """The logits, float64 ``[M, C]``.
 
