@@ -149,14 +149,14 @@ def test_an_upload_asks_for_its_recipe(own, open_page):
     assert (asked.training.epochs, asked.training.optimiser, asked.training.learning_rate) == (3, "sgd", 0.05)
 
 
-def test_a_network_without_an_architecture_says_why_it_cannot_be_retrained(made, open_page, monkeypatch):
+def test_a_network_without_an_architecture_says_why_it_cannot_be_retrained(made, own, open_page, monkeypatch):
     bare = replace(find_subject("cancer-mlp"), architecture={})
     for module in (verify_view, truth_job):
         monkeypatch.setattr(module, "find_subject", lambda *_args, **_more: bare)
     app = open_page("what_if", study=made.keys["table"])
     assert "cannot be started from new parameters" in words(app)
     assert "plan_verify" not in [button.key for button in app.button]
-    app = open_page("fidelity", study=made.keys["text"])  # a sample without retrainings
+    app = open_page("fidelity", study=own.key)  # nobody retrained it, whatever samples ship
     assert "Nobody has retrained this network" in words(app)
     assert "cannot be started from new parameters" in words(app)
     assert "plan_truth" not in [button.key for button in app.button]
