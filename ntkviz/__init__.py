@@ -38,6 +38,7 @@ from ntkviz.types import AttributionInfo, Dataset, Display, KernelInfo, Surrogat
 
 if TYPE_CHECKING:
     from ntkviz.kernels.matrix import kernel_matrix, layer_kernels
+    from ntkviz.models.pt2.export import export_model
     from ntkviz.models.sample import Sample, load_sample
     from ntkviz.models.upload import Upload, open_upload
 
@@ -68,6 +69,7 @@ __all__ = [
     "UploadRejected",
     "attribute",
     "attributions",
+    "export_model",
     "fidelity",
     "fit_surrogate",
     "kernel_matrix",
@@ -84,6 +86,7 @@ __all__ = [
 _NEED_TORCH = {
     "Sample": "ntkviz.models.sample",
     "Upload": "ntkviz.models.upload",
+    "export_model": "ntkviz.models.pt2.export",
     "kernel_matrix": "ntkviz.kernels.matrix",
     "layer_kernels": "ntkviz.kernels.matrix",
     "load_sample": "ntkviz.models.sample",

@@ -35,11 +35,11 @@ def kind_of(path: Path, mode: str) -> Literal["model", "dataset"]:
     if path.suffix.lower() in MODEL_SUFFIXES:
         check_file(path, max_bytes=limits.file_bytes)
         found = sniff_head(path)
-        if found not in {"safetensors", "zip", "python"}:  # which member a zip has, the child finds out
+        if found not in {"safetensors", "zip", "python", "pt2"}:  # which member a zip has, the child finds out
             refused = refusal(found, path.name)
             raise refused
         return "model"
-    wanted = f"a model (.safetensors, .pt, .pth) or data ({', '.join(ACCEPTED)})"
+    wanted = f"a model (.pt2, .safetensors, .pt, .pth) or data ({', '.join(ACCEPTED)})"
     if not name.endswith(ACCEPTED):
         check_file(path, max_bytes=2**62, wanted=wanted)
         raise UploadRejected(f"Expected {wanted}; got {quoted(path.name)}. Name the file by its format, or convert it.")

@@ -20,6 +20,7 @@ class ModelLimits:
         n_tensors: 50,000 tiny tensors take safetensors 3.5 s; no classifier of this size has 5,000.
         name_length: of a tensor's name; safetensors itself accepts a name of 1 MB.
         dimension: of one axis; [0, 2**62] has no elements and overflows in arithmetic later.
+        n_activations: values that the operations of an exported program may give for one sample together, 80 MB of float32.
     """
 
     file_mb: float
@@ -29,6 +30,7 @@ class ModelLimits:
     n_tensors: int = 5_000
     name_length: int = 256
     dimension: int = 2**31
+    n_activations: int = 20_000_000
 
     @property
     def file_bytes(self) -> int:

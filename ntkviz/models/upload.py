@@ -48,7 +48,7 @@ class Upload:
         size: of the file, in bytes.
         report: what the probes found on made-up inputs of a fitting shape; None for data, and where no shape is known.
         notes: what was done to the contents.
-        architecture: the specification as JSON types, for a model that came as weights.
+        architecture: the specification as JSON types, for a model that came as weights; a summary for an exported program.
     """
 
     kind: Literal["model", "dataset"]
@@ -93,11 +93,12 @@ def open_upload(
     """Open a model or a data file that somebody brought.
 
     Args:
-        path: ``.safetensors``, or a state dict as ``.pt``, ``.pth`` or ``.ckpt`` (with ``architecture``); ``.npz``, ``.csv``, ``.jsonl`` or
-            a ``.zip`` of class folders; in local mode ``.py``.
+        path: ``.pt2`` (an exported program, by our own reader); ``.safetensors``, or a state dict as ``.pt``, ``.pth`` or ``.ckpt`` (with
+            ``architecture``); ``.npz``, ``.csv``, ``.jsonl`` or a ``.zip`` of class folders; in local mode ``.py``.
         mode: the server's mode; it sets the caps.
         architecture: what network the weights belong to: a name of ``architectures()``, a specification as dict or as JSON
-            file (a path that ends in .json), or an ArchitectureSpec.
+            file (a path that ends in .json), or an ArchitectureSpec. A ``.pt2`` carries its own; ``{"normalise": ...}`` may stand
+            before it.
         allow_code: run a ``.py`` file, which must define ``model`` (a torch.nn.Module) or ``build()`` that returns one. The
             consent is the caller's: the code may do whatever this process may.
 
@@ -122,10 +123,10 @@ def open_upload(
             from ntkviz.data.save import load_dataset
 
             return Upload("dataset", path.name, sha256, size, None, notes, None, load_dataset(folder / "out" / "data"))
-        from ntkviz.models.loader import load_into
+        from ntkviz.models.brought import open_kept
 
         spec, found = result.value["architecture"], result.value["report"]
-        model = load_into(spec, folder / "out" / "weights.safetensors", limits=limits_of(mode)).model
+        model = open_kept(folder / "out", limits=limits_of(mode))
         with _making_sense(quoted(path.name)):
             report = None if found is None else ProbeReport.from_dict(found)
         return Upload("model", path.name, sha256, size, report, notes, spec, model)
@@ -145,7 +146,7 @@ def check_upload(
     """Check a model, and data for it, wholly in a child process; torch never enters this one.
 
     Args:
-        model_path: weights.
+        model_path: weights, or an exported program (``.pt2``).
         architecture: as in :func:`open_upload`.
         data_path: data, or None.
         mode: the server's mode; it sets the caps.
@@ -194,7 +195,6 @@ def load_uploaded_subject(folder: str | Path) -> "tuple[nn.Module, Dataset]":
     folder = Path(folder)
     try:
         written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        spec = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
         files = dict(written["files"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoreCorrupted(
@@ -209,9 +209,9 @@ def load_uploaded_subject(folder: str | Path) -> "tuple[nn.Module, Dataset]":
             f"The upload {quoted(str(written.get('name')))} came without data; expected data to study it on. Bring both."
         )
     from ntkviz.data.save import load_dataset
-    from ntkviz.models.loader import load_into
+    from ntkviz.models.brought import open_kept
 
-    return load_into(spec, folder / "weights.safetensors").model, load_dataset(folder / "data")
+    return open_kept(folder), load_dataset(folder / "data")
 
 
 def _check(base: UploadReport, model: Path, data: Path | None, request: dict[str, Any], target: Path | None) -> UploadReport:
@@ -223,7 +223,7 @@ def _check(base: UploadReport, model: Path, data: Path | None, request: dict[str
     mode = request["mode"]
     if kind_of(model, mode) != "model" or model.suffix.lower() == ".py":
         raise UploadRejected(
-            f"{quoted(model.name)} is no weights file; expected .safetensors, .pt or .pth. Bring the weights alone."
+            f"{quoted(model.name)} is no model; expected .pt2, .safetensors, .pt or .pth. Bring the exported program, or the weights alone."
         )
     if data is not None and kind_of(data, mode) != "dataset":
         raise UploadRejected(f"{quoted(data.name)} is not data; expected {', '.join(ACCEPTED)}. Convert it.")

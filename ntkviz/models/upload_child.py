@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from torch import nn
 
 from ntkviz.data.duplicates import DuplicateReport, drop_duplicates, find_duplicates
 from ntkviz.data.options import Limits, ReadOptions
@@ -20,16 +18,10 @@ from ntkviz.data.sample import load_sample_data
 from ntkviz.data.save import save_dataset
 from ntkviz.data.text import Vocabulary
 from ntkviz.errors import UploadRejected
-from ntkviz.models.examples import example_inputs
-from ntkviz.models.guess import guess_spec, guess_text
+from ntkviz.models.brought import Brought, bring
 from ntkviz.models.limits import limits_of
-from ntkviz.models.loader import LoadedModel, WeightsFile, inspect_weights, load_into
-from ntkviz.models.normalised import Normalised
 from ntkviz.models.probes import probe_model
-from ntkviz.models.registry import architectures
-from ntkviz.models.rejection import ArchitectureNeeded, clipped, quoted
 from ntkviz.models.report import ProbeReport
-from ntkviz.models.spec import ArchitectureSpec, check_forward, parse_spec
 from ntkviz.types import Dataset
 
 _OUT = Path("out")
@@ -58,77 +50,52 @@ def main(arguments: list[str]) -> dict[str, Any]:
 
 
 def _model(request: dict[str, Any]) -> dict[str, Any]:
-    """Weights with an architecture, looked over on made-up inputs."""
-    spec, loaded = _load(request)
-    inputs = example_inputs(spec)
-    report = None if inputs is None else probe_model(loaded.model, inputs)
-    notes = list(loaded.notes)
+    """A network, looked over on made-up inputs."""
+    brought = _bring(request)
+    inputs = brought.example()
+    report = None if inputs is None else probe_model(brought.model, inputs)
+    notes = list(brought.notes)
     if report is None:
         notes.append("The network was not tried out: the architecture does not tell the shape of its inputs.")
-    _write_model(spec, loaded.model)
-    return {"notes": notes, "architecture": spec.as_dict(), "report": None if report is None else report.as_dict()}
+    brought.write(_OUT)
+    return {"notes": notes, "architecture": brought.architecture, "report": None if report is None else report.as_dict()}
 
 
 def _subject(request: dict[str, Any]) -> dict[str, Any]:
-    """Weights with an architecture, looked over on the data that came with them, if any.
+    """A network, looked over on the data that came with it, if any.
 
     Raises:
         UploadRejected: when the network cannot be tried out.
     """
-    spec, loaded = _load(request)
-    dataset, notes = _data(request, spec)
-    found: dict[str, Any] = {"architecture": spec.as_dict()}
+    brought = _bring(request)
+    dataset, notes = _data(request, brought)
+    found: dict[str, Any] = {"architecture": brought.architecture}
     if dataset is None:
-        inputs = example_inputs(spec)
+        inputs = brought.example()
         if inputs is None:
             raise UploadRejected(
-                "The weights fit the architecture, but it does not tell the shape of its inputs, so the network cannot be tried out. "
-                "Bring data with it."
+                "The network can be read, but nothing tells which inputs it takes, so it cannot be tried out. Bring data with it."
             )
-        report = probe_model(loaded.model, inputs)
+        report = probe_model(brought.model, inputs)
         notes.append("Without data the network was tried out on random inputs only.")
     else:
-        report = _probe_on(spec, loaded.model, dataset, found)
+        report = _probe_on(brought, dataset, found)
         duplicates = find_duplicates(dataset)
         if request["drop_duplicates"]:
             dataset, duplicates = drop_duplicates(dataset)
         found |= {"dataset": _described(dataset), "duplicates": _counted(duplicates)}
         notes += dataset.notes
         save_dataset(dataset, _OUT / "data")
-    _write_model(spec, loaded.model)
+    brought.write(_OUT)
     found |= {"n_parameters": report.n_parameters, "n_classes": report.n_classes}
-    return found | {"rows": report.as_dict()["rows"], "notes": [*loaded.notes, *notes]}
+    return found | {"rows": report.as_dict()["rows"], "notes": [*brought.notes, *notes]}
 
 
-def _load(request: dict[str, Any]) -> tuple[ArchitectureSpec, LoadedModel]:
-    """The network; the file is judged before the architecture, so that garbage is called garbage.
-
-    Raises:
-        ArchitectureNeeded: when weights came without one.
-    """
-    path, limits = Path(request["model"]), limits_of(request["mode"])
-    file = inspect_weights(path, limits=limits)
-    if request["architecture"] is None:
-        needed = _needed(file)
-        raise needed
-    spec = parse_spec(request["architecture"])
-    return spec, load_into(spec, path, limits=limits)
+def _bring(request: dict[str, Any]) -> Brought:
+    return bring(Path(request["model"]), request["architecture"], limits_of(request["mode"]))
 
 
-def _needed(file: WeightsFile) -> ArchitectureNeeded:
-    """What to say of weights that came alone."""
-    shapes = {name: fact.shape for name, fact in file.facts.items()}
-    guess = guess_spec(shapes)
-    some = ", ".join(f"{quoted(name, limit=30)} {list(shape)}" for name, shape in list(shapes.items())[:2])
-    message = (
-        f"{quoted(file.path.name, limit=40)} holds {len(shapes)} tensors ({some}{', ...' if len(shapes) > 2 else ''}) and no architecture. "
-        f"Say which network they belong to: one of {', '.join(architectures())} with options, or a list of layers"
-    )
-    hint = f". The shapes would fit: {guess_text(guess)} (activations and pooling are guesses)." if guess is not None else "."
-    return ArchitectureNeeded(clipped(message + hint), guess)
-
-
-def _data(request: dict[str, Any], spec: ArchitectureSpec) -> tuple[Dataset | None, list[str]]:
+def _data(request: dict[str, Any], brought: Brought) -> tuple[Dataset | None, list[str]]:
     """The data that came along or were named, read so that they fit a network of texts, and notes on that.
 
     Raises:
@@ -142,11 +109,11 @@ def _data(request: dict[str, Any], spec: ArchitectureSpec) -> tuple[Dataset | No
     if "dataset" not in request:
         return None, []
     try:
-        options = _options(request, spec)
+        options = _options(request, brought)
     except ValueError as error:
         raise UploadRejected(str(error)) from error
     notes = []
-    if spec.reads_tokens and options.vocabulary is None:
+    if brought.reads_tokens and options.vocabulary is None:
         notes.append(
             "No vocabulary came with the network: the token ids were made from this file, and are those of the training only if it "
             "was trained on the same file. The accuracy shows it."
@@ -154,19 +121,19 @@ def _data(request: dict[str, Any], spec: ArchitectureSpec) -> tuple[Dataset | No
     return read_dataset(Path(request["dataset"]), options=options), notes
 
 
-def _options(request: dict[str, Any], spec: ArchitectureSpec) -> ReadOptions:
+def _options(request: dict[str, Any], brought: Brought) -> ReadOptions:
     """How to read the data: as asked, within the mode's caps, and to the length that a named network of texts has."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in request["options"].items()}
     fields["vocabulary"] = Vocabulary(fields["vocabulary"]) if fields.get("vocabulary") else None
     options = ReadOptions(**fields, limits=Limits.for_mode(request["mode"]))
-    if spec.name != "transformer":
+    if brought.text is None:
         return options
-    known = dict(architectures()["transformer"].check(spec.options))
-    length = options.text_length or min(known["length"], options.limits.text_length)
-    return replace(options, text_length=length, vocabulary_size=min(options.vocabulary_size, known["vocabulary"]))
+    length, vocabulary = brought.text
+    text_length = options.text_length or min(length, options.limits.text_length)
+    return replace(options, text_length=text_length, vocabulary_size=min(options.vocabulary_size, vocabulary))
 
 
-def _probe_on(spec: ArchitectureSpec, model: nn.Module, dataset: Dataset, found: dict[str, Any]) -> ProbeReport:
+def _probe_on(brought: Brought, dataset: Dataset, found: dict[str, Any]) -> ProbeReport:
     """The probes on test points (training points when there are none), and both accuracies.
 
     Raises:
@@ -175,17 +142,17 @@ def _probe_on(spec: ArchitectureSpec, model: nn.Module, dataset: Dataset, found:
     if not len(dataset.x_train) and not len(dataset.x_test):
         raise UploadRejected("The data hold no points; expected some to study the network on. Bring others.")
     tokens = dataset.x_train.dtype.kind in "iu"
-    if tokens != spec.reads_tokens:
-        wants, has = ("token ids", "numbers") if spec.reads_tokens else ("numbers", "token ids of texts")
+    if tokens != brought.reads_tokens:
+        wants, has = ("token ids", "numbers") if brought.reads_tokens else ("numbers", "token ids of texts")
         raise UploadRejected(f"The network reads {wants}, and the data are {has}. Bring data of the kind that it was trained on.")
-    n_logits = check_forward(spec, dataset.x_train.shape[1:]).n_classes
+    n_logits = brought.n_classes(dataset.x_train.shape[1:])
     if max(2, n_logits) != max(2, dataset.n_classes):
         raise UploadRejected(
             f"The network has {n_logits} logits, and the data have {dataset.n_classes} classes. Name all classes in the order of the "
             "logits when the data are read, or bring the data that it was trained on."
         )
     splits = {"test": (dataset.x_test, dataset.y_test), "train": (dataset.x_train, dataset.y_train)}
-    reports = {split: probe_model(model, x, y=y) for split, (x, y) in splits.items() if len(x)}
+    reports = {split: probe_model(brought.model, x, y=y) for split, (x, y) in splits.items() if len(x)}
     found |= {f"accuracy_{split}": report.accuracy for split, report in reports.items()}
     return reports.get("test", reports["train"] if "train" in reports else reports["test"])
 
@@ -217,11 +184,3 @@ def _counted(duplicates: DuplicateReport) -> dict[str, Any]:
         "n_conflicting": len(duplicates.conflicting),
         "groups": groups,
     }
-
-
-def _write_model(spec: ArchitectureSpec, model: nn.Module) -> None:
-    """The weights as plain tensors under the architecture's own names, and the specification."""
-    net = model.net if isinstance(model, Normalised) else model
-    state = {name: tensor.detach().clone().contiguous() for name, tensor in net.state_dict().items()}
-    safetensors.torch.save_file(state, _OUT / "weights.safetensors")
-    (_OUT / "architecture.json").write_text(json.dumps(spec.as_dict(), indent=1), encoding="ascii")

@@ -30,9 +30,11 @@ NAMED = {
 
 _SAVE_WEIGHTS = """\
 import numpy as np
+import ntkviz
 from safetensors.torch import save_file
 
-save_file(model.state_dict(), "weights.safetensors")
+ntkviz.export_model(model, x_test[:8], "model.pt2")  # any architecture, with its weights
+save_file(model.state_dict(), "weights.safetensors")  # or the weights alone, for an architecture of the list
 np.savez_compressed("data.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 """
 

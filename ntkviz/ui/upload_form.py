@@ -1,4 +1,4 @@
-"""Bring your own: weights with an architecture, data, and a check in a child process before anything is taken in.
+"""Bring your own: weights with an architecture or an exported program, data, and a check in a child process before anything is taken in.
 
 The files are written to a private folder once and read by the child only; this process never opens them.
 """
@@ -12,23 +12,26 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from ntkviz.data.options import ReadOptions
+from ntkviz.data.options import Limits, ReadOptions
 from ntkviz.data.readers import ACCEPTED
 from ntkviz.data.sample import sample_card, samples
 from ntkviz.data.text import Vocabulary
 from ntkviz.errors import NtkvizError, UploadRejected
+from ntkviz.models.limits import limits_of
 from ntkviz.models.sandbox import scratch_folder
 from ntkviz.models.upload import check_upload
 from ntkviz.models.upload_report import UploadReport
+from ntkviz.studies.server import server
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.uploads import take_in, upload_target
 from ntkviz.ui import state, upload_examples
 from ntkviz.ui.upload_architecture import GUESS, choose_architecture, choose_normalisation, specification
 from ntkviz.ui.upload_report_view import show_report
 
-_WEIGHTS = ["safetensors", "pt", "pth"]
+_WEIGHTS = ["pt2", "safetensors", "pt", "pth"]
+#: A browser's file lies in this process's memory until its session ends.
+_BROWSER_MB = 64
 _DATA = sorted({ending.rsplit(".", 1)[-1] for ending in ACCEPTED})
-_MB = 64
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Request:
     """What somebody brought, before any of it was read.
 
     Attributes:
-        weights: the weights file.
-        architecture: a specification, or JSON as typed.
+        weights: the weights file, or an exported program.
+        architecture: a specification, or JSON as typed; empty for an exported program, which carries its own.
         normalise: how inputs are normalised, with mean and standard deviation as typed.
         data: the data file, or ``None`` with ``sample``.
         sample: name of a bundled sample whose data to take.
@@ -58,7 +61,7 @@ class Request:
     @property
     def guesses(self) -> bool:
         """Whether the architecture is to be guessed; nothing but the weights is needed for that."""
-        return self.architecture == GUESS
+        return self.architecture == GUESS and not exported(self.weights)
 
     def missing(self) -> list[str]:
         """What has to be given still."""
@@ -84,16 +87,14 @@ def upload_form() -> None:
         with left:
             st.markdown("**The network**")
             weights = st.file_uploader(
-                "Weights",
+                "Weights, or an exported program",
                 type=_WEIGHTS,
                 key="_upload_weights",
-                max_upload_size=_MB,
-                help=f"A state dict as .safetensors or .pt, at most {_MB} MB. Whole pickled modules are refused: opening one runs its code.",
+                max_upload_size=_mb(),
+                help=f"An exported program as .pt2, or a state dict as .safetensors or .pt, at most {_mb()} MB. Whole pickled modules are "
+                "refused: opening one runs its code.",
             )
-            architecture = choose_architecture()
-            normalise = (None, "", "")
-            if architecture != GUESS:
-                normalise = choose_normalisation(from_json=not isinstance(architecture, dict))
+            architecture, normalise = _architecture(weights)
         with right:
             st.markdown("**The data that it was trained on**")
             data, sample = _data()
@@ -109,6 +110,27 @@ def upload_form() -> None:
             show_report(UploadReport.from_dict(report))
 
 
+def _mb() -> int:
+    """MB of a file that a browser may send."""
+    return min(_BROWSER_MB, int(limits_of(server().mode).file_mb))
+
+
+def exported(weights: UploadedFile | None) -> bool:
+    """Whether a file is an exported program, by its name; what it holds, the check finds out."""
+    return weights is not None and weights.name.lower().endswith(".pt2")
+
+
+def _architecture(weights: UploadedFile | None) -> tuple[dict[str, Any] | str | None, tuple[str | None, str, str]]:
+    """Draw what has to be said of the layers and of the normalisation."""
+    if exported(weights):
+        st.caption("An exported program carries its architecture. Only operations of an allow-list run, and no code.")
+        return {}, choose_normalisation(from_json=False)
+    architecture = choose_architecture()
+    if architecture == GUESS:
+        return architecture, (None, "", "")
+    return architecture, choose_normalisation(from_json=not isinstance(architecture, dict))
+
+
 def _data() -> tuple[UploadedFile | None, str | None]:
     names = samples()
     how = st.segmented_control(
@@ -122,12 +144,14 @@ def _data() -> tuple[UploadedFile | None, str | None]:
     )
     if how == "sample" and names:
         return None, st.selectbox("Sample", names, format_func=lambda name: sample_card(name).title, key="_upload_sample")
+    teaching = server().mode == "teaching"
+    limit = min(_mb(), int(Limits.for_mode(server().mode).file_mb))
     file = st.file_uploader(
         "Data file",
-        type=_DATA,
+        type=["csv"] if teaching else _DATA,
         key="_upload_data",
-        max_upload_size=_MB,
-        help=f"{', '.join(ACCEPTED)}, at most {_MB} MB. Explanations name training examples, so bring those that the network was trained on.",
+        max_upload_size=limit,
+        help=f"{'.csv' if teaching else ', '.join(ACCEPTED)}, at most {limit} MB. Explanations name training examples, so bring those that the network was trained on.",
     )
     return file, None
 
@@ -222,7 +246,7 @@ def _checked(request: Request, folder: Path, target: Path) -> UploadReport:
         NtkvizError: when the child cannot be started.
     """
     if request.guesses and request.weights is not None:
-        return check_upload(_written(request.weights, folder / "weights"), None, mode="local")
+        return check_upload(_written(request.weights, folder / "weights"), None, mode=server().mode)
     how, mean, std = request.normalise
     if request.weights is None or request.architecture is None or how is None:
         raise UploadRejected(f"Still needed: {', '.join(request.missing())}.")
@@ -233,11 +257,12 @@ def _checked(request: Request, folder: Path, target: Path) -> UploadReport:
         reading = ReadOptions(**options)
     except ValueError as error:
         raise UploadRejected(str(error)) from error
+    architecture = specification(request.architecture, how, mean, std)
     return check_upload(
         _written(request.weights, folder / "weights"),
-        specification(request.architecture, how, mean, std),
+        architecture or None,
         None if request.data is None else _written(request.data, folder / "data"),
-        mode="local",
+        mode=server().mode,
         folder=target,
         sample=request.sample,
         options=reading,
