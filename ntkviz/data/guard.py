@@ -117,7 +117,7 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
 
     Args:
         path: a file that :func:`check_file` let through.
-        limits: ``inflated_mb``.
+        limits: ``inflated_mb``, and ``ratio`` as for a member of an archive.
 
     Returns:
         the bytes.
@@ -125,8 +125,9 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
     Raises:
         UploadRejected: when it is no gzip file, is damaged, or unpacks to more.
     """
-    allowed = int(limits.inflated_mb * _MB)
     packed = path.suffix.lower() == ".gz"
+    swollen = max(_RATIO_FROM_BYTES, int(limits.ratio * path.stat().st_size)) if packed else 2**62
+    allowed = min(int(limits.inflated_mb * _MB), swollen)
     parts: list[bytes] = []
     left = allowed
     try:
@@ -142,6 +143,14 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
                 todo="Pack or copy it again.",
             )
         ) from error
+    if left < 0 and allowed == swollen:
+        raise UploadRejected(
+            explain(
+                expected="a packed table",
+                got=f"a file that unpacks to more than {limits.ratio:g} times its size, as a bomb does",
+                todo="Bring it unpacked.",
+            )
+        )
     if left < 0:
         raise UploadRejected(
             explain(expected=f"at most {limits.inflated_mb:g} MB unpacked", got="more", todo="Bring a subset of the data.")

@@ -16,6 +16,10 @@ from ntkviz.data.points import Points
 from ntkviz.data.tokens import TokenRows
 from ntkviz.errors import UploadRejected
 
+#: A table with an entry for every key and line takes seconds and memory from here on; it has to be one, then.
+_MANY_CELLS = 5_000_000
+_LEAST_FILLED = 0.1
+
 #: Keys that are not features: label, its name, split, text, tokens and some remarks.
 _SPARE_KEYS = 16
 
@@ -36,6 +40,7 @@ def read_jsonl(path: Path, options: ReadOptions, *, name: str) -> Points:
     """
     records, keys = _records(read_bytes(path, options.limits), options)
     check_inputs(len(records), len(keys), options.limits, width=8)
+    _check_filled(records, len(keys))
     tokens = None
     if "tokens" in keys and options.kind in (None, "text"):
         tokens = TokenRows.of([record.pop("tokens", None) for record in records])
@@ -98,6 +103,23 @@ def _records(data: bytes, options: ReadOptions) -> tuple[list[dict[str, Any]], d
         check_rows(len(records), options.limits)
     check_rows(len(records), options.limits)
     return records, keys
+
+
+def _check_filled(records: Sequence[dict[str, Any]], n_keys: int) -> None:
+    """Refuse lines that have next to no keys in common: a short file would become a huge table of nothing.
+
+    Raises:
+        UploadRejected: when they are many and have not.
+    """
+    cells, filled = len(records) * n_keys, sum(len(record) for record in records)
+    if cells > _MANY_CELLS and filled < _LEAST_FILLED * cells:
+        raise UploadRejected(
+            explain(
+                expected="the same keys in every line",
+                got=f"{n_keys:,} keys, of which a line has {filled / len(records):,.1f} on average",
+                todo="Give every line the same keys, or leave the rare ones out.",
+            )
+        )
 
 
 def _column(values: Sequence[object]) -> pd.Series:

@@ -18,7 +18,7 @@ class Limits:
     Attributes:
         file_mb: size of the file as it lies on disk, in megabytes (10^6 bytes).
         inflated_mb: size of everything that is unpacked from it, and of the inputs as float32.
-        ratio: an archive's member of over 16 MB may be at most so many times larger unpacked than packed.
+        ratio: an archive's member, or a packed table, of over 16 MB may be at most so many times larger unpacked than packed.
         rows: training and test points together.
         features: columns of a table, after categories became columns.
         categories: different texts in one column of a table; more is free text or an identifier.

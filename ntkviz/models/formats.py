@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import zipfile
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
@@ -218,26 +219,29 @@ def open_directory(file: BinaryIO, name: str) -> zipfile.ZipFile:
         raise damaged from error
 
 
-def check_torch_archive(file: BinaryIO, name: str, limits: ModelLimits) -> None:
+def check_torch_archive(
+    file: BinaryIO, name: str, limits: ModelLimits, *, again: str = "Save it again with torch.save and bring that file."
+) -> None:
     """Refuse a torch zip whose members could inflate, hide each other or be read differently by two readers.
 
     Args:
         file: opened for reading bytes.
         name: of the file, for the messages.
         limits: the caps; the members together may not be larger than the file.
+        again: what to do about it.
 
     Raises:
         UploadRejected: naming the member.
     """
     size = file.seek(0, 2)
-    members = open_directory(file, name).infolist()
-    again = "Save it again with torch.save and bring that file."
-    names = [member.filename for member in members]
+    archive = open_directory(file, name)
+    members = archive.infolist()
+    names = [member.filename.casefold() for member in members]  # torch finds DATA.PKL where it looks for data.pkl
     if len(set(names)) != len(names):
-        twice = next(member for member in names if names.count(member) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise UploadRejected(f"{quoted(name)} holds the member {quoted(twice)} twice; expected each name once. {again}")
     if len({PurePosixPath(member).parts[:1] for member in names}) != 1:
-        raise UploadRejected(f"{quoted(name)} holds several folders; expected the one that torch.save writes. {again}")
+        raise UploadRejected(f"{quoted(name)} holds several folders; expected the one that PyTorch writes. {again}")
     for member in members:
         parts = PurePosixPath(member.filename).parts
         if ".." in parts or member.filename.startswith("/") or "\\" in member.orig_filename or "\0" in member.orig_filename:
@@ -247,7 +251,7 @@ def check_torch_archive(file: BinaryIO, name: str, limits: ModelLimits) -> None:
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size or member.flag_bits & 1:
             raise UploadRejected(
                 f"The member {quoted(member.filename)} of {quoted(name)} is compressed or encrypted "
-                f"({member.compress_size:,} bytes for {member.file_size:,}); torch.save stores without compression. {again}"
+                f"({member.compress_size:,} bytes for {member.file_size:,}); PyTorch stores without compression. {again}"
             )
         if parts[1:] == ("data.pkl",) and member.file_size > _MAX_PICKLE:
             raise UploadRejected(
@@ -259,6 +263,23 @@ def check_torch_archive(file: BinaryIO, name: str, limits: ModelLimits) -> None:
             f"The members of {quoted(name)} say that they hold {total:,} bytes in a file of {size:,}; "
             f"expected no more than the file. {again}"
         )
+    _check_byte_order(archive, name, again)
+
+
+def _check_byte_order(archive: zipfile.ZipFile, name: str, again: str) -> None:
+    """Refuse numbers that end first: torch crashes when it turns the bytes of tensors that it reads for their shapes only.
+
+    Raises:
+        UploadRejected: when the archive says that it holds such.
+    """
+    for member in archive.infolist():
+        if PurePosixPath(member.filename.casefold()).parts[1:] != ("byteorder",):
+            continue
+        found = archive.read(member) if member.file_size < 20 else b"a long text"
+        if found != b"little":
+            raise UploadRejected(
+                f"{quoted(name)} says that its numbers have the byte order {quoted(found.decode('latin-1'))}; expected little. {again}"
+            )
 
 
 def read_header(file: BinaryIO, name: str) -> bytes:
@@ -304,10 +325,6 @@ def refusal(kind: Format, name: str) -> UploadRejected:
             "a TorchScript program, which runs code when used",
             ("from torch import jit, save", f'save(jit.load({file}).state_dict(), "weights.pt")'),
         ),
-        "pt2": (
-            "an exported program (.pt2), whose loader can run code",
-            ("from torch import export, save", f'save(export.load({file}).state_dict, "weights.pt")'),
-        ),
         "torch_legacy": (
             "in torch's format from before version 1.6",
             ("import torch", f'torch.save(torch.load({file}, weights_only=True), "weights.pt")'),
@@ -328,6 +345,11 @@ def refusal(kind: Format, name: str) -> UploadRejected:
         what, lines = reasons[kind]
         return UploadRejected(
             clipped(f"{file} is {what}. It is not opened here. Convert it, where you trust it, with:\n{lines[0]}\n{lines[1]}")
+        )
+    if kind == "pt2":
+        return UploadRejected(
+            f"{file} is an exported program, which carries its own architecture; weights alone are expected here. Open it with "
+            "ntkviz.open_upload, with the ending .pt2 and without an architecture."
         )
     if kind in {"npz", "zip", "text"}:
         return UploadRejected(

@@ -27,7 +27,7 @@ from ntkviz.models.limits import MODEL_LIMITS, ModelLimits
 from ntkviz.models.matching import match_names
 from ntkviz.models.normalised import Normalised
 from ntkviz.models.rejection import MismatchRow, WeightsMismatch, clipped, quoted
-from ntkviz.models.spec import ArchitectureSpec, build_model, parse_spec
+from ntkviz.models.spec import ArchitectureSpec, build_model, distinct, parse_spec
 from ntkviz.models.state_dict import FLOATS, TensorFacts, check_count, check_facts, facts_of, find_state_dict
 
 __all__ = ["LoadedModel", "MismatchRow", "WeightsFile", "WeightsMismatch", "inspect_weights", "load_into", "read_weights"]
@@ -299,7 +299,7 @@ def _inspect_safetensors(path: Path, limits: ModelLimits) -> WeightsFile:
         UploadRejected: when the header is no JSON of that format.
     """
     with path.open("rb") as file:
-        header = json.loads(read_header(file, path.name))
+        header = json.loads(read_header(file, path.name), object_pairs_hook=distinct)
         if not isinstance(header, dict):
             raise UploadRejected(f"The list of tensors in {quoted(path.name)} is no JSON object. Save it again as safetensors.")
         header.pop("__metadata__", None)

@@ -5,8 +5,9 @@ runs between fork and exec, so this is safe in a server with threads. It gets an
 without secrets, and its whole process group is killed when the time is over. What it answers is JSON, and is treated as
 coming from a stranger.
 
-SECURITY: limits are no wall. They bound memory, time, files and descriptors; they do not hide the file system or the network.
-A deployment that admits strangers puts the whole application into a container as well (SECURITY.md).
+SECURITY: limits bound memory, time, files and descriptors; they are no wall. Where the system has them there are two walls more:
+bubblewrap hides files, network and other processes, and a filter refuses the system calls of which a reader has no need.
+:mod:`ntkviz.models.sandbox_layers` tells which of them are active.
 """
 
 import contextlib
@@ -26,8 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from ntkviz.errors import NtkvizError, UnsupportedModel, UploadRejected
+from ntkviz.models import bubblewrap
 from ntkviz.models.rejection import ArchitectureNeeded, MismatchRow, WeightsMismatch, clipped, quoted
 from ntkviz.models.sandbox_entry import MEMORY_SIGNS
+from ntkviz.models.sandbox_layers import BUBBLEWRAP, SECCOMP, active_layers
 
 #: An answer holds facts and a table, no data.
 _MAX_RESULT = 16 * 2**20
@@ -51,12 +54,14 @@ class ChildResult:
         seconds: its work with the imports, without the start of Python.
         peak_mb: most memory that it held, or None where the system does not tell.
         missing_limits: limits that this system does not have, in words.
+        layers: the layers of the sandbox that it ran in, of :mod:`ntkviz.models.sandbox_layers`.
     """
 
     value: Any
     seconds: float
     peak_mb: float | None
     missing_limits: tuple[str, ...]
+    layers: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -103,9 +108,13 @@ def run_limited(
     if folder is None:
         with scratch_folder() as fresh:
             return run_limited(args, seconds=seconds, memory_mb=memory_mb, file_mb=file_mb, folder=fresh, what=what)
-    limits = {"memory_mb": memory_mb, "seconds": seconds, "file_mb": file_mb, "root": str(_ROOT)}
+    (folder / "result.json").unlink(missing_ok=True)  # an earlier child's, which would be taken for this one's
+    layers = active_layers()
+    limits = {"memory_mb": memory_mb, "seconds": seconds, "file_mb": file_mb, "root": str(_ROOT), "seccomp": SECCOMP in layers}
     # -I: neither PYTHON* variables nor the working folder decide what is imported.
     command = [sys.executable, "-I", "-X", "utf8", str(_ENTRY), json.dumps(limits), *args]
+    if BUBBLEWRAP in layers:
+        command = bubblewrap.wrapped(command, folder, module=args[0])
     with _AT_ONCE, tempfile.TemporaryFile() as errors:
         code = _run(command, folder, errors, seconds)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - 2000))
@@ -125,6 +134,7 @@ def run_limited(
         seconds=float(answer.get("seconds") or 0.0),
         peak_mb=float(peak) if isinstance(peak, (int, float)) else None,
         missing_limits=tuple(str(name)[:40] for name in answer.get("missing", [])[:10]),
+        layers=layers,
     )
 
 

@@ -1,4 +1,4 @@
-"""The first thing that runs in a limited child: set its own limits, then call the work, then write the answer.
+"""The first thing that runs in a limited child: set its own limits, import, give up most system calls, work, write the answer.
 
 Run by path, before anything of the project is imported, as
 ``python -I sandbox_entry.py LIMITS MODULE ARGUMENT...`` with LIMITS a JSON object; :mod:`ntkviz.models.sandbox` does that.
@@ -7,11 +7,13 @@ Only the standard library is imported here: the limits must stand before anythin
 """
 
 import importlib
+import importlib.util
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 _RESULT = "result.json"
@@ -67,10 +69,23 @@ def peak_mb() -> float | None:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
-def run(module: str, arguments: list[str]) -> dict[str, Any]:
-    """Call ``module.main(arguments)`` and put its value or its error into JSON types."""
+def run(module: str, arguments: list[str], *, seal: Callable[[], None] | None = None) -> dict[str, Any]:
+    """Call ``module.main(arguments)`` and put its value or its error into JSON types.
+
+    Args:
+        module: the module's name.
+        arguments: for its ``main``.
+        seal: called between the imports, which may want more of the system, and the work, which is on a stranger's file. What it
+            raises ends the process: there is no work without it.
+    """
     try:
-        return {"value": importlib.import_module(module).main(arguments)}
+        work = importlib.import_module(module).main
+    except Exception as error:
+        return {"error": described(error)}
+    if seal is not None:
+        seal()
+    try:
+        return {"value": work(arguments)}
     except Exception as error:
         return {"error": described(error)}
 
@@ -89,13 +104,27 @@ def described(error: Exception) -> dict[str, Any]:
     return found
 
 
+def _install_filter() -> None:
+    """By path: importing it from the package would import the package, which takes a second.
+
+    Raises:
+        OSError: when it cannot be installed.
+    """
+    spec = importlib.util.spec_from_file_location("ntkviz_seccomp", os.path.join(os.path.dirname(__file__), "seccomp.py"))
+    if spec is None or spec.loader is None:
+        raise OSError("no filter of system calls: its file cannot be read")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.install()
+
+
 def main() -> None:
     """Read the command line, do the work, write the answer and leave without running anybody's clean-up."""
     limits, module, arguments = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]
     missing = set_limits(limits)
     sys.path.insert(0, limits["root"])
     began = time.monotonic()
-    answer = run(module, arguments)
+    answer = run(module, arguments, seal=_install_filter if limits["seccomp"] else None)
     answer |= {"missing": missing, "seconds": round(time.monotonic() - began, 3), "peak_mb": peak_mb()}
     with open(f"{_RESULT}.tmp", "w", encoding="ascii") as file:
         json.dump(answer, file)

@@ -311,22 +311,23 @@ def _read_json(source: "str | Path") -> Any:
             source = source.read_text(encoding="utf-8")
         if len(source) > MAX_SPEC_BYTES:
             raise UploadRejected(f"{expected}, of at most {MAX_SPEC_BYTES:,} characters; got {len(source):,}.")
-        return json.loads(source, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        return json.loads(source, object_pairs_hook=distinct, parse_constant=_no_constant)
     except (ValueError, RecursionError, OSError) as error:
         reason = str(error)[:200] if isinstance(error, ValueError) else type(error).__name__
         raise UploadRejected(f"{expected}; this is none ({reason}).") from error
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object without repeated keys.
 
     Raises:
         ValueError: when a key stands twice; taking the last one would be a silent repair.
     """
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        twice = next(key for place, (key, _) in enumerate(pairs) if key in [k for k, _ in pairs[:place]])
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(f"the key {shown(key)} stands twice in one object")
+        made[key] = value
     return made
 
 

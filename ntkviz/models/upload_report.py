@@ -34,6 +34,7 @@ class UploadReport:
         seconds: the child's work with its imports.
         peak_mb: most memory that it held.
         missing_limits: limits of the child that this system does not have.
+        layers: layers of the sandbox in which the child ran.
     """
 
     name: str
@@ -57,6 +58,7 @@ class UploadReport:
     seconds: float = 0.0
     peak_mb: float | None = None
     missing_limits: tuple[str, ...] = field(default=())
+    layers: tuple[str, ...] = ()
 
     def refused(self, message: str, *, table: tuple[MismatchRow, ...] = (), guess: dict[str, Any] | None = None) -> Self:
         """This report with a refusal."""
@@ -81,6 +83,7 @@ class UploadReport:
             seconds=result.seconds,
             peak_mb=result.peak_mb,
             missing_limits=result.missing_limits,
+            layers=result.layers,
         )
 
     def written(self, folder: str) -> Self:
@@ -102,6 +105,6 @@ class UploadReport:
         kept = {key: value for key, value in data.items() if key in known}
         kept["rows"] = tuple(ProbeRow(**row) for row in kept.get("rows", ()))
         kept["table"] = tuple(MismatchRow(**row) for row in kept.get("table", ()))
-        for key in ("notes", "missing_limits"):
+        for key in ("notes", "missing_limits", "layers"):
             kept[key] = tuple(kept.get(key, ()))
         return cls(**kept)

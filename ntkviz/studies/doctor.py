@@ -12,6 +12,10 @@ from pathlib import Path
 import psutil
 
 from ntkviz.errors import NtkvizError
+from ntkviz.models.sandbox_layers import sandbox_layers
+from ntkviz.models.sandbox_selftest import try_escapes
+from ntkviz.studies.engine import VARIABLE, chosen_engine
+from ntkviz.studies.errors import ClusterUnavailable
 from ntkviz.studies.machine import available_memory_mb, gemm_rate, memory_limit_mb, n_threads
 from ntkviz.studies.store import Store
 
@@ -53,6 +57,9 @@ def examine(store: Store) -> Iterator[Finding]:
         ("memory", _memory),
         ("disk", lambda: _disk(store)),
         ("NTKVIZ_HOME", lambda: _home(store)),
+        ("NTKVIZ_ENGINE", _engine),
+        ("sandbox", _sandbox),
+        ("escape attempts", _escapes),
         ("samples", _samples),
         ("store", lambda: _store(store)),
     ]
@@ -131,6 +138,42 @@ def _home(store: Store) -> Finding:
     except OSError as error:
         return Finding("NTKVIZ_HOME", False, f"{store.home} ({error})", "Set NTKVIZ_HOME to a folder that can be written.")
     return Finding("NTKVIZ_HOME", True, f"{store.home}, can be written")
+
+
+def _engine() -> Finding:
+    engine = chosen_engine()
+    if engine is None:
+        return Finding(VARIABLE, True, "not set: large kernels are made on this machine")
+    from ntkviz.studies.cluster import count_workers
+
+    try:
+        workers = count_workers(engine)
+    except ClusterUnavailable as error:
+        return Finding(VARIABLE, False, str(error), "See docs/cluster.md.")
+    step = "" if workers else f"Start workers with `python -m ntkviz cluster --join --at {engine}`."
+    return Finding(VARIABLE, bool(workers), f"{engine} answers and has {workers} worker{'' if workers == 1 else 's'}", step)
+
+
+def _sandbox() -> Finding:
+    """The layers around the reading of uploads; one that is missing is told of and is no fault on a person's own machine."""
+    layers = sandbox_layers()
+    active = [f"{layer.name} (against {layer.stops})" for layer in layers if layer.active]
+    missing = [f"{layer.name}: {layer.problem}" for layer in layers if not layer.active]
+    return Finding(
+        "sandbox", True, f"active: {', '.join(active) or 'none'}" + (f"; NOT active: {'; '.join(missing)}" * bool(missing))
+    )
+
+
+def _escapes() -> Finding:
+    """Every escape is tried; only one that an active layer promises to stop is a fault."""
+    attempts = try_escapes()
+    done = [attempt.deed for attempt in attempts if not attempt.stopped]
+    broken = [attempt.deed for attempt in attempts if attempt.promised and not attempt.stopped]
+    found = f"{len(done)} of {len(attempts)} succeeded" + (f": {', '.join(done)}" if done else "")
+    if done and not broken:
+        found += "; the layers that are not active would stop them"
+    step = f"Take no files of others, and report that these are not stopped: {', '.join(broken)}." if broken else ""
+    return Finding("escape attempts", not broken, found, step)
 
 
 def _samples() -> Finding:

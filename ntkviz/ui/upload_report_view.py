@@ -103,5 +103,6 @@ def _notes(report: UploadReport) -> None:
         "" if report.peak_mb is None else f" with {megabytes(report.peak_mb)} of memory"
     )
     lacking = f" This system cannot limit: {', '.join(report.missing_limits)}." if report.missing_limits else ""
+    around = f" Read inside of: {', '.join(report.layers)}." if report.layers else ""
     if report.seconds:
-        st.caption(escape(f"{took}; sha256 {report.sha256[:16]}.{lacking}"))
+        st.caption(escape(f"{took}; sha256 {report.sha256[:16]}.{around}{lacking}"))

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -72,16 +74,39 @@ def leave() -> None:
     os._exit(3)
 
 
-def spawn(pidfile: str) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    Path(pidfile).write_text(str(child.pid), encoding="ascii")
+def spawn(mark: str) -> None:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", mark])
     time.sleep(600)
 
 
-def spawn_and_return(pidfile: str) -> str:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    Path(pidfile).write_text(str(child.pid), encoding="ascii")
+def spawn_and_return(mark: str) -> str:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", mark])
     return "done"
+
+
+def sockets_in_threads() -> list[str]:
+    """What becomes of a socket in a thread that was started after the filter stood."""
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            socket.socket().close()
+            found.append("opened")
+        except OSError as error:
+            found.append(type(error).__name__)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return found
+
+
+def read(name: str) -> int:
+    return len(Path(name).read_bytes())
+
+
+def alter(name: str) -> None:
+    Path(name).write_text("altered", encoding="ascii")
 
 
 def link_result(target: str) -> None:

@@ -285,7 +285,7 @@ def test_names_from_a_file_cannot_break_a_message(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["torchscript", "pt2", "torch_legacy", "bin", "pickle", "tar", "onnx", "hdf5"])
+@pytest.mark.parametrize("kind", ["torchscript", "torch_legacy", "bin", "pickle", "tar", "onnx", "hdf5"])
 def test_a_refused_format_comes_with_two_lines_of_python(kind):
     lines = str(formats.refusal(kind, "model.x")).splitlines()
     assert len(lines) == 3

@@ -5,24 +5,25 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ntkviz.errors import BudgetExceeded, NtkvizError, UploadRejected
-from ntkviz.models import sandbox
+from ntkviz.models import bubblewrap, sandbox, sandbox_entry
 from ntkviz.models.sandbox import run_limited
 
 CHILD = "tests.models.children"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+NEEDS_BUBBLEWRAP = pytest.mark.skipif(bool(bubblewrap.problem()), reason=f"bubblewrap: {bubblewrap.problem()}")
 
 
 def run(*arguments: str, seconds: int = 60, memory_mb: int = 500, **options):
     return run_limited([CHILD, *arguments], seconds=seconds, memory_mb=memory_mb, **options)
 
 
-def gone(pid: int) -> bool:
-    """Whether a process is no more, or only waits to be collected by somebody else."""
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] in {"Z", "X"}
+def running_words() -> set[str]:
+    """The words of all command lines on this machine."""
+    return {word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or ()}
 
 
 def soon(condition) -> bool:
@@ -103,18 +104,14 @@ def test_a_child_that_leaves_without_an_answer_is_a_fault_of_the_installation():
 
 
 @LINUX
-def test_children_of_a_child_do_not_outlive_its_time(tmp_path):
-    pidfile = tmp_path / "pid"
-    with pytest.raises(UploadRejected):
-        run("spawn", str(pidfile), seconds=4)
-    assert soon(lambda: gone(int(pidfile.read_text(encoding="ascii"))))
-
-
-@LINUX
-def test_children_of_a_child_do_not_outlive_its_answer(tmp_path):
-    pidfile = tmp_path / "pid"
-    assert run("spawn_and_return", str(pidfile)).value == "done"
-    assert soon(lambda: gone(int(pidfile.read_text(encoding="ascii"))))
+@pytest.mark.parametrize("layers", [("limits",), pytest.param(("limits", "bubblewrap"), marks=NEEDS_BUBBLEWRAP)], ids=str)
+def test_children_of_a_child_outlive_neither_its_time_nor_its_answer(layers, monkeypatch):
+    monkeypatch.setattr(sandbox, "active_layers", lambda: layers)
+    late, done = f"late-{os.getpid()}", f"done-{os.getpid()}"
+    with pytest.raises(UploadRejected, match="longer than the 3 s"):
+        run("spawn", late, seconds=3)
+    assert run("spawn_and_return", done).value == "done"
+    assert soon(lambda: not {late, done} & running_words())
 
 
 @pytest.mark.parametrize("kind", ["UploadRejected", "UnsupportedModel", "StoreCorrupted"])
@@ -143,6 +140,13 @@ def test_files_of_a_child_stay_in_the_folder_given(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_an_answer_of_an_earlier_child_is_not_taken_for_that_of_a_later_one(tmp_path):
+    assert run("echo", "first", folder=tmp_path).value == ["first"]
+    assert run("echo", "second", folder=tmp_path).value == ["second"]
+    with pytest.raises(NtkvizError, match="no model today"):
+        run("leave", folder=tmp_path)
+
+
 def test_an_interrupted_parent_kills_its_child(tmp_path, monkeypatch):
     started = []
     original = subprocess.Popen
@@ -164,3 +168,11 @@ def test_an_interrupted_parent_kills_its_child(tmp_path, monkeypatch):
 def test_the_sandbox_does_not_need_torch():
     code = "import sys, ntkviz.models.upload; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_there_is_no_work_when_the_last_layer_cannot_be_put_on():
+    def fail() -> None:
+        raise OSError("no filter")
+
+    with pytest.raises(OSError, match="no filter"):
+        sandbox_entry.run(CHILD, ["echo"], seal=fail)

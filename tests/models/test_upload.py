@@ -32,7 +32,7 @@ LAYERS = {
 #: What is refused at the door, before a child is started.
 AT_THE_DOOR = tuple(odd for odd in CORPUS if odd.says and not odd.name.endswith((".safetensors",)) and odd.name.split(".")[0] in {
     "empty", "garbage", "folder", "missing", "link", "pipe", "attack", "attack_protocol_0", "legacy", "tar", "graph", "keras",
-    "pytorch_model", "exported",
+    "pytorch_model",
 })  # fmt: skip
 
 
