@@ -21,7 +21,7 @@ from benchmarks.machine import keep
 from ntkviz import StudySpec, attribute, fit_surrogate, kernel_matrix, load_sample, run_study, samples
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
-from ntkviz.fidelity.lds import Lds, lds_of_several, paired_difference, specificity
+from ntkviz.fidelity.lds import Lds, compare, paired_difference, specificity
 from ntkviz.kernels.comparators import margin_blocks
 from ntkviz.kernels.matrix import kernel_blocks
 from ntkviz.scores import log_odds_heads
@@ -76,7 +76,7 @@ def measure(name: str, *, quick: bool) -> list[dict[str, Any]]:
         for one in own
     ]
     peers, seconds = comparators(name, study, points, gauss_newton=not quick)
-    found = lds_of_several(list(peers.values()), points.masks, points.margins, n_draws=draws, classes=study.y_train)
+    found = compare(list(peers.values()), points.masks, points.margins, n_draws=draws, classes=study.y_train).found
     rows += [as_row(name, key, key, one, seconds=seconds[key]) for key, one in zip(peers, found, strict=True)]
     effects = RemovalEffects.of_surrogate(study.surrogate, study.kernel, study.y_train)
     at = study.rows[points.test]

@@ -41,7 +41,7 @@ def keep(name: str, rows: list[dict]) -> Path:
 def _peers() -> dict[str, str]:
     """Versions of what the requirements of the benchmarks add, as far as it is installed."""
     found = {}
-    for name in ("traker", "dattri", "quanda"):
+    for name in ("traker", "dattri", "quanda", "cleanlab"):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -26,11 +26,11 @@ from ntkviz.data.sample import sample_card
 from ntkviz.explain.calibration import Calibration, Estimate, calibrate
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
+from ntkviz.explain.stretch import Stretch
 from ntkviz.explain.what_if import WhatIfModel, remove
 from ntkviz.fidelity.removal import DropDifference, removals
 from ntkviz.kernels.comparators import margin_blocks
-from ntkviz.scores import log_odds_of
-from ntkviz.studies.aligned import aligned
+from ntkviz.studies.stretched import study_stretch
 from ntkviz.studies.study import Study
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.removal import removal_drops
@@ -103,11 +103,12 @@ def measure(study: Study, k: int, *, n_points: int, n_seeds: int, workers: int) 
     rows += [difference_row(shared, summed.difference(DEFAULT, key)) for key in named if key != DEFAULT]
     changes = {key: (values - found.before).mean(axis=1) for key, values in after.items()}
     for steps in (1, None):
-        factor, forecast = stretch(study, steps), forecasts(study, at, named, steps)
+        size, forecast = stretch_of(study, steps), forecasts(study, at, named, steps)
         words = "one step" if steps else "to the end"
         rows += calibration_rows(shared, words, forecast, changes)
-        stretched = {key: factor * values for key, values in forecast.items()}
-        rows += [{**shared, "row": f"stretch, {words}", "value": factor}]
+        factor = size.factor
+        stretched = {key: factor.value * values for key, values in forecast.items()}
+        rows += [{**shared, "row": f"stretch, {words}", "value": factor.value, "interval": (factor.low, factor.high)}]
         rows += calibration_rows(shared, f"{words}, stretched", stretched, changes)[:-1]
     return [*rows, {**shared, "row": "seconds", "value": time.perf_counter() - began}]
 
@@ -133,17 +134,11 @@ def effects_of(study: Study, sample: Any, at: np.ndarray) -> dict[str, np.ndarra
     }
 
 
-def stretch(study: Study, steps: int | None, n_subsets: int = 12) -> float:
-    """By what factor margins of networks trained on random halves vary more than the surrogate's, refitted to those halves."""
+def stretch_of(study: Study, steps: int | None) -> Stretch:
+    """The stretch that the page takes, from retrainings on random halves."""
     truth = load_truth(study.spec.subject_id)
     assert truth is not None
-    points, model = aligned(study, truth), WhatIfModel(study.surrogate, study.kernel, study.y_train)
-    rows, y = study.rows[points.test], study.y_test[points.test]
-    fits = [model.fit_counts(mask.astype(float), model.labels, steps=steps) for mask in points.masks[:n_subsets]]
-    predicted = np.stack([log_odds_of(fit.scores(rows), y) for fit in fits])
-    measured = points.margins[:n_subsets].mean(axis=1)
-    x, z = (values - values.mean(axis=0) for values in (predicted, measured))
-    return float((x * z).sum() / (x * x).sum())
+    return study_stretch(study, truth, WhatIfModel(study.surrogate, study.kernel, study.y_train), steps=steps)
 
 
 def forecasts(study: Study, at: np.ndarray, named: dict[str, np.ndarray], steps: int | None) -> dict[str, np.ndarray]:

@@ -1,16 +1,19 @@
 """Make the truth by retraining of sample models: ``python sample_models/truth.py [NAME ...] [--workers N] [--quote]``.
 
 Each sample is retrained on 100 random halves of its training points from 5 seeds, and what became of its test points is kept in
-``truth.npz`` beside its weights. Without names, the samples that come with a truth are made again.
+``truth.npz`` beside its weights. Without names, the samples that come with a truth are made again. An interrupted run goes on where it
+stopped: finished networks wait in the system's folder for caches until the sample is done.
 """
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +50,7 @@ def make(name: str, workers: int) -> None:
     """Retrain one sample and write its truth."""
     card = sample_card(name)
     started = time.time()
+    kept = platformdirs.user_cache_path("ntkviz", appauthor=False) / "retrainings" / name
     truth = make_truth(
         card.architecture,
         load_sample_data(name),
@@ -55,9 +59,11 @@ def make(name: str, workers: int) -> None:
         n_subsets=N_SUBSETS,
         n_seeds=N_SEEDS,
         workers=workers,
+        kept=kept,
         on_progress=_Printed(name),
     )
     path = save_truth(card.folder, truth)
+    shutil.rmtree(kept)
     ceiling = noise_ceiling(truth.margins.astype(np.float64))
     print(
         f"{name}: {truth.masks.shape[0]} subsets, {len(truth.seeds)} seeds, {len(truth.test_index)} test points in "

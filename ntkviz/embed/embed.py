@@ -17,12 +17,13 @@ from ntkviz.types import ProgressFn, silent
 
 @dataclass(frozen=True)
 class _Space:
-    """Everything that a method may need: ``kernel [N, N]``, ``rows [M, N]``, and both as distances."""
+    """Everything that a method may need: ``kernel [N, N]``, ``rows [M, N]``, both as distances, and what was repaired in these."""
 
     kernel: np.ndarray
     rows: np.ndarray | None
     distances: np.ndarray
     row_distances: np.ndarray | None
+    notes: tuple[str, ...]
 
 
 def embed(
@@ -57,37 +58,23 @@ def embed(
             kind or an option is unknown or out of range.
     """
     used = _options(kind, options)
-    n = len(kernel)
-    if n < 3:
-        raise ValueError(f"A map needs at least 3 training points, got {n}. Take more points.")
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}.")
     on_progress("distances", 0.0)
-    between = training_distances(kernel)
-    notes = list(between.notes)
-    row_distances = None
-    if rows is not None and len(rows):
-        towards = query_distances(rows, row_diagonal, np.diag(np.asarray(kernel, dtype=np.float64)))
-        row_distances = towards.values
-        notes += towards.notes
-    notes += _shrink(used, n)
-    space = _Space(kernel, rows if row_distances is not None else None, between.values, row_distances)
-    layout = _layout(kind, space, seed, used, on_progress)
+    space = _space(kernel, rows, row_diagonal)
+    shrunk = _shrink(used, len(kernel))
+    layout = _finite(_layout(kind, space, seed, used, on_progress), kind)
     on_progress("map", 1.0)
-    _require_finite(layout, kind)
     measured = quality(
         space.distances,
         layout.points,
         n_neighbours=n_neighbours,
-        row_distances=row_distances,
+        row_distances=space.row_distances,
         test_points=layout.test_points,
         on_block=lambda fraction: on_progress("quality", fraction),
     )
-    if measured.n_neighbours < n_neighbours:
-        notes.append(
-            f"Quality was measured on {measured.n_neighbours} instead of {n_neighbours} neighbours: it needs k < N / 2, and N is {n}."
-        )
     on_progress("quality", 1.0)
+    fewer = _fewer_neighbours(measured.n_neighbours, n_neighbours, len(kernel))
     return Embedding(
         points=layout.points,
         test_points=layout.test_points,
@@ -96,8 +83,30 @@ def embed(
         seed=seed,
         quality=measured,
         explained=layout.explained,
-        notes=(*notes, *layout.notes),
+        notes=(*space.notes, *shrunk, *fewer, *layout.notes),
     )
+
+
+def _space(kernel: np.ndarray, rows: np.ndarray | None, row_diagonal: np.ndarray | None) -> _Space:
+    """The kernel's distances.
+
+    Raises:
+        ValueError: when the kernel is not a finite symmetric matrix of at least 3 points, or rows do not fit it.
+    """
+    if len(kernel) < 3:
+        raise ValueError(f"A map needs at least 3 training points, got {len(kernel)}. Take more points.")
+    between = training_distances(kernel)
+    if rows is None or not len(rows):
+        return _Space(kernel, None, between.values, None, tuple(between.notes))
+    towards = query_distances(rows, row_diagonal, np.diag(np.asarray(kernel, dtype=np.float64)))
+    return _Space(kernel, rows, between.values, towards.values, (*between.notes, *towards.notes))
+
+
+def _fewer_neighbours(used: int, asked: int, n: int) -> list[str]:
+    """What to say when quality was measured on fewer neighbours than asked for."""
+    if used >= asked:
+        return []
+    return [f"Quality was measured on {used} instead of {asked} neighbours: it needs k < N / 2, and N is {n}."]
 
 
 def _options(kind: str, given: dict[str, object]) -> dict[str, object]:
@@ -148,8 +157,8 @@ def _layout(kind: str, space: _Space, seed: int, options: dict[str, object], on_
     return tsne_map(space.distances, space.row_distances, **common)
 
 
-def _require_finite(layout: Layout, kind: str) -> None:
-    """Refuse a map with coordinates that are not finite: it would draw as holes.
+def _finite(layout: Layout, kind: str) -> Layout:
+    """The map, when all its coordinates are finite: others would draw as holes.
 
     Raises:
         ValueError: when there is one.
@@ -161,3 +170,4 @@ def _require_finite(layout: Layout, kind: str) -> None:
         raise ValueError(
             f"{kind} gave {n_bad} coordinates that are not finite; expected none. Try another kind or more neighbours."
         )
+    return layout

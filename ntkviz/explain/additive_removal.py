@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from ntkviz.explain.given import check_kernel
+from ntkviz.explain.given import check_ridge
 from ntkviz.explain.ridge_removal import RidgeRemoval
-from ntkviz.explain.share import need_room
-from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate, check_rows
+from ntkviz.surrogates.surrogate import Surrogate, check_rows
 from ntkviz.types import AttributionInfo
 
 INFO = AttributionInfo(
@@ -34,10 +33,7 @@ def additive_removal(surrogate: Surrogate, rows: np.ndarray, *, kernel: np.ndarr
         ValueError: when the surrogate is no ridge, or the kernel does not fit.
         BudgetExceeded: when the array would be too large.
     """
-    if not isinstance(surrogate, RidgeSurrogate):
-        raise ValueError(f"additive_removal takes the surrogates ridge and ridge_logits; got {surrogate.kind!r}.")
-    checked = np.asarray(check_rows(rows, surrogate.n_train), dtype=np.float64) / surrogate.scale
-    need_room(len(checked), *surrogate.weights.shape)
-    system = RidgeRemoval.factor(surrogate, check_kernel(kernel, surrogate.n_train, INFO.key))
-    centred = surrogate.targets - surrogate.targets.mean(axis=0)
-    return system.smoother(checked)[:, None, :] * centred.T[None]
+    ridge, known = check_ridge(surrogate, len(rows), kernel, INFO.key)
+    checked = np.asarray(check_rows(rows, ridge.n_train), dtype=np.float64) / ridge.scale
+    centred = ridge.targets - ridge.targets.mean(axis=0)
+    return RidgeRemoval.factor(ridge, known).smoother(checked)[:, None, :] * centred.T[None]

@@ -27,6 +27,21 @@ class Estimate:
     high: float
 
 
+def estimate(value: float, draws: np.ndarray) -> Estimate:
+    """A number with the percentile interval of its draws; NaN ends when fewer than half of the draws have a value.
+
+    Args:
+        value: the number.
+        draws: ``[B]``.
+    """
+    known = draws[np.isfinite(draws)]
+    if 2 * len(known) < len(draws) or not len(known):
+        return Estimate(value, float("nan"), float("nan"))
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return Estimate(value, float(low), float(high))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How predicted changes compare with measured ones.
@@ -90,9 +105,7 @@ def calibrate(
         notes.append(f"There are {n_groups} independent retrainings only; the intervals are rough.")
     if not np.isfinite(values[2, 0]):
         notes.append("Predicted or measured changes do not vary, so there is no line through them.")
-    slope, intercept, correlation = (
-        Estimate(float(value[0]), *_ends(sample)) for value, sample in zip(values, resampled, strict=True)
-    )
+    slope, intercept, correlation = (estimate(float(value[0]), sample) for value, sample in zip(values, resampled, strict=True))
     return Calibration(
         slope=slope,
         intercept=intercept,
@@ -139,7 +152,7 @@ def calibrate_seeds(predicted: np.ndarray, measured: np.ndarray, *, n_bootstrap:
     if 1 < n_seeds < 10:
         notes.append(f"There are {n_seeds} seeds only; the intervals are rough.")
     values = (whole.slope, whole.intercept, whole.correlation)
-    slope, intercept, correlation = (Estimate(one.value, *_ends(sample)) for one, sample in zip(values, resampled, strict=True))
+    slope, intercept, correlation = (estimate(one.value, sample) for one, sample in zip(values, resampled, strict=True))
     return Calibration(slope, intercept, correlation, whole.error, whole.spread, n, n_seeds, tuple(notes))
 
 
@@ -154,13 +167,3 @@ def _line(moments: np.ndarray) -> np.ndarray:
     size = np.sqrt(np.maximum(var_x * var_y, 0.0))
     correlation = np.divide(together, size, out=nan.copy(), where=varies_x & varies_y)
     return np.stack([slope, mean_y - slope * mean_x, np.clip(correlation, -1.0, 1.0)])
-
-
-def _ends(sample: np.ndarray) -> tuple[float, float]:
-    """The percentile interval; NaN when fewer than half of the resamples have a value."""
-    known = sample[np.isfinite(sample)]
-    if 2 * len(known) < len(sample) or not len(known):
-        return float("nan"), float("nan")
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(known, [tail, 100 - tail])
-    return float(low), float(high)

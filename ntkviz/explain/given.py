@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ntkviz.explain.share import need_room
+from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate
+
 
 def check_kernel(kernel: object, n: int, kind: str) -> np.ndarray:
     """The kernel ``[N, N]`` of the training points.
@@ -20,6 +23,25 @@ def check_kernel(kernel: object, n: int, kind: str) -> np.ndarray:
     if values.shape != (n, n) or values.dtype.kind not in "fiub" or not np.isfinite(values).all():
         raise ValueError(f"kernel must be [{n}, {n}] finite numbers; got shape {values.shape} of {values.dtype}.")
     return values
+
+
+def check_ridge(surrogate: Surrogate, n_test: int, kernel: object, kind: str) -> tuple[RidgeSurrogate, np.ndarray]:
+    """A ridge and the kernel ``[N, N]`` of its fit, when there is room for its effects on so many test points.
+
+    Args:
+        surrogate: what was given.
+        n_test: M.
+        kernel: what was given.
+        kind: of the attribution, for the message.
+
+    Raises:
+        ValueError: when the surrogate is no ridge, or the kernel is missing or does not fit.
+        BudgetExceeded: when the array would be too large.
+    """
+    if not isinstance(surrogate, RidgeSurrogate):
+        raise ValueError(f"{kind} takes the surrogates ridge and ridge_logits; got {surrogate.kind!r}. For klr: removal_klr.")
+    need_room(n_test, *surrogate.weights.shape)
+    return surrogate, check_kernel(kernel, surrogate.n_train, kind)
 
 
 def check_labels(labels: object, n: int, n_classes: int, kind: str) -> np.ndarray:

@@ -3,9 +3,8 @@
 import numpy as np
 
 from ntkviz.explain.effects import RemovalEffects
-from ntkviz.explain.given import check_kernel
-from ntkviz.explain.share import need_room
-from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate
+from ntkviz.explain.given import check_ridge
+from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.types import AttributionInfo
 
 INFO = AttributionInfo(
@@ -34,14 +33,8 @@ def removal_ridge(surrogate: Surrogate, rows: np.ndarray, *, kernel: np.ndarray 
         ValueError: when the surrogate is no ridge, or the kernel does not fit.
         BudgetExceeded: when the array would be too large.
     """
-    if not isinstance(surrogate, RidgeSurrogate):
-        raise ValueError(
-            f"removal_ridge takes the surrogates ridge and ridge_logits; got {surrogate.kind!r}. For klr: removal_klr."
-        )
-    need_room(len(rows), *surrogate.weights.shape)
-    known = check_kernel(kernel, surrogate.n_train, INFO.key)
-    effects = RemovalEffects.of_surrogate(surrogate, known, np.zeros(surrogate.n_train, dtype=np.int64))
-    return of_each_class(effects, rows)
+    ridge, known = check_ridge(surrogate, len(rows), kernel, INFO.key)
+    return of_each_class(RemovalEffects.of_surrogate(ridge, known, np.zeros(ridge.n_train, dtype=np.int64)), rows)
 
 
 def of_each_class(effects: RemovalEffects, rows: np.ndarray) -> np.ndarray:

@@ -84,6 +84,11 @@ class Difference:
     share_better: float
     n_points: int
 
+    @property
+    def clear(self) -> bool:
+        """Whether the two are told apart: the interval does not hold 0."""
+        return self.low > 0 or self.high < 0
+
 
 @dataclass(frozen=True, eq=False)
 class _Truth:
@@ -113,6 +118,25 @@ class _Truth:
         return float(means[0]), means[1:]
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several attributions on the same retrainings and the same draws.
+
+    Attributes:
+        found: the LDS of each.
+        truth: the retrainings with the draws.
+        each: ``[K, 1 + B, M]``, the correlations of each attribution at each test point, on all subsets and on each draw.
+    """
+
+    found: list[Lds]
+    truth: _Truth
+    each: np.ndarray
+
+    def difference(self, first: int, second: int) -> Difference:
+        """The LDS of one of them minus that of another."""
+        return _difference(self.truth, self.each[first], self.each[second])
+
+
 def lds(
     effects: np.ndarray,
     masks: np.ndarray,
@@ -135,10 +159,10 @@ def lds(
     Raises:
         ValueError: when shapes do not fit, something is not finite, or there are fewer than three subsets.
     """
-    return lds_of_several([effects], masks, margins, seed=seed, n_draws=n_draws, classes=classes)[0]
+    return compare([effects], masks, margins, seed=seed, n_draws=n_draws, classes=classes).found[0]
 
 
-def lds_of_several(
+def compare(
     several: Sequence[np.ndarray],
     masks: np.ndarray,
     margins: np.ndarray,
@@ -146,7 +170,7 @@ def lds_of_several(
     seed: int = 0,
     n_draws: int = 1000,
     classes: np.ndarray | None = None,
-) -> list[Lds]:
+) -> Comparison:
     """:func:`lds` of several attributions on the same retrainings; the same draws for all, and the retrainings ranked once.
 
     Args:
@@ -166,7 +190,8 @@ def lds_of_several(
     each = rank_correlations(sums, target, truth.subsets)
     inside = None if classes is None else _within(truth, values, _one_hot(classes, truth.masks.shape[1]))
     top = noise_ceiling(truth.margins)
-    return [_result(truth, each[k], None if inside is None else inside[k], top) for k in range(len(values))]
+    found = [_result(truth, each[k], None if inside is None else inside[k], top) for k in range(len(values))]
+    return Comparison(found, truth, each)
 
 
 def paired_difference(
@@ -185,10 +210,7 @@ def paired_difference(
     Raises:
         ValueError: when shapes do not fit or something is not finite.
     """
-    truth = _checked(masks, margins, seed, n_draws)
-    sums = [_levelled_sums(truth, _effects(effects, truth)) for effects in (first, second)]
-    each = rank_correlations(sums, _levelled_margins(truth.mean), truth.subsets)
-    return _difference(truth, each[0], each[1])
+    return compare([first, second], masks, margins, seed=seed, n_draws=n_draws).difference(0, 1)
 
 
 def specificity(

@@ -128,17 +128,28 @@ def distribution(
         rows=2, cols=1, shared_xaxes=True, row_heights=[130, 27 * len(present) + 30], vertical_spacing=16 / height
     )
     _histogram(fig, values)
-    rows = {c: j for j, c in enumerate(present)}
-    quartiles = np.array([np.percentile(values[classes == c], [5, 25, 50, 75, 95]) for c in present])
+    _class_boxes(fig, [values[classes == c] for c in present])
+    top = strongest(values, k)
+    custom = [[*key, palette.short(name, 40)] for key, name in zip(palette.id_column(ids, len(values)), named, strict=True)]
+    _diamonds(fig, values[top], [present.index(classes[i]) for i in top], [custom[i] for i in top])
+    fig.update_yaxes(title_text="points (log)", type="log", dtick=1, exponentformat="none", row=1, col=1)
+    fig.update_yaxes(title_text="training class", **palette.named_rows([class_names[c] for c in present], 16), row=2, col=1)
+    fig.update_xaxes(title_text=f"{palette.safe(unit)} of {palette.short(target, 30)}", row=2, col=1)
+    return palette.theme(fig, height=height).update_layout(bargap=0.04)
+
+
+def _class_boxes(fig: go.Figure, groups: Sequence[np.ndarray]) -> None:
+    """A box for the contributions of each class, from the top down."""
+    quartiles = np.array([np.percentile(group, [5, 25, 50, 75, 95]) for group in groups])
     fig.add_trace(
         go.Box(
-            y=list(range(len(present))),
+            y=list(range(len(groups))),
             lowerfence=quartiles[:, 0],
             q1=quartiles[:, 1],
             median=quartiles[:, 2],
             q3=quartiles[:, 3],
             upperfence=quartiles[:, 4],
-            mean=[float(values[classes == c].mean()) for c in present],
+            mean=[float(group.mean()) for group in groups],
             boxmean=True,
             orientation="h",
             name="class: 5, 25, 50, 75, 95 % and mean (dashed)",
@@ -148,30 +159,28 @@ def distribution(
         row=2,
         col=1,
     )
-    top = strongest(values, k)
-    custom = palette.id_column(ids, len(values))
+
+
+def _diamonds(fig: go.Figure, values: np.ndarray, rows: Sequence[int], custom: Sequence[list[object]]) -> None:
+    """The strongest points, each on the row of its class."""
     fig.add_trace(
         go.Scatter(
-            x=values[top],
-            y=[rows[classes[i]] for i in top],
+            x=values,
+            y=rows,
             mode="markers",
-            name=f"{len(top)} strongest",
+            name=f"{len(values)} strongest",
             marker={
                 "size": 9,
                 "symbol": "diamond",
-                "color": [palette.POSITIVE if values[i] >= 0 else palette.NEGATIVE for i in top],
+                "color": [palette.POSITIVE if value >= 0 else palette.NEGATIVE for value in values],
                 "line": {"width": 1, "color": "white"},
             },
-            customdata=[[*custom[i], palette.short(named[i], 40)] for i in top],
+            customdata=custom,
             hovertemplate="training point %{customdata[0]}<br>class %{customdata[1]}<br>%{x:+.4g}<extra></extra>",
         ),
         row=2,
         col=1,
     )
-    fig.update_yaxes(title_text="points (log)", type="log", dtick=1, exponentformat="none", row=1, col=1)
-    fig.update_yaxes(title_text="training class", **palette.named_rows([class_names[c] for c in present], 16), row=2, col=1)
-    fig.update_xaxes(title_text=f"{palette.safe(unit)} of {palette.short(target, 30)}", row=2, col=1)
-    return palette.theme(fig, height=height).update_layout(bargap=0.04)
 
 
 def reading_distribution(

@@ -120,6 +120,7 @@ def map_panels(
     class_names: Sequence[str],
     column: Column | None = None,
     selection: Selection | None = None,
+    marked: Sequence[object] = (),
     units: Sequence[str] | set[str] = (),
 ) -> go.Figure:
     """Several maps of the same points in one figure. Reads: an island that is on one map only may be an artefact.
@@ -129,6 +130,7 @@ def map_panels(
         class_names: C names.
         column: colours by this instead of by class.
         selection: the chosen point and its neighbours, on every map.
+        marked: ids of points that are chosen together, on every map.
         units: methods whose axes have a scale that can be read.
 
     Raises:
@@ -143,12 +145,13 @@ def map_panels(
     fig = make_subplots(rows=n_rows, cols=columns, horizontal_spacing=0.05, vertical_spacing=70 / height)
     for index, (method, (train, test)) in enumerate(maps.items()):
         place: dict[str, Any] = {"row": index // columns + 1, "col": index % columns + 1}
-        for points in (train, test):
-            if points is not None:
-                _check(points, class_names, column)
-                _dots(fig, points, class_names, column, place)
+        present = [points for points in (train, test) if points is not None]
+        for points in present:
+            _check(points, class_names, column)
+            _dots(fig, points, class_names, column, place)
+        _marks(fig, present, marked, place)
         if selection is not None:
-            _overlay(fig, [p for p in (train, test) if p is not None], selection, place)
+            _overlay(fig, present, selection, place)
         shown = method in units
         note = "" if shown else " (no unit)"
         square: dict[str, Any] = {"showticklabels": shown, "showgrid": shown, "zeroline": False, **place}
@@ -157,7 +160,7 @@ def map_panels(
             title_text=f"{palette.short(method, 24)} axis 2{note}", scaleanchor=f"x{index + 1}" if index else "x", **square
         )
     _legend(fig, column, maps)
-    palette.theme(fig, height=height, legend="top" if len(maps) == 1 else "bottom")
+    fig = palette.theme(fig, height=height, legend="top" if len(maps) == 1 else "bottom")
     return palette.panel_titles(fig, list(maps)) if len(maps) > 1 else fig
 
 
@@ -280,6 +283,27 @@ def _marker(style: dict[str, Any], split: str, n: int) -> dict[str, Any]:
     if split == "train":
         return {**style, "size": size, "opacity": 0.75, "line": {"width": 0}}
     return {**style, "symbol": f"{style['symbol']}-open", "size": size + 3, "opacity": 0.95, "line": {"width": 1.6}}
+
+
+def _marks(fig: go.Figure, splits: Sequence[MapPoints], marked: Sequence[object], place: dict[str, Any]) -> None:
+    """Squares around the points that are chosen together."""
+    where = {key: xy for points in splits for key, xy in zip(points.keys(), points.xy.tolist(), strict=True)}
+    known = [(key, where[key]) for key in marked if key in where]
+    if not known:
+        return
+    fig.add_trace(
+        go.Scattergl(
+            x=[xy[0] for _, xy in known],
+            y=[xy[1] for _, xy in known],
+            mode="markers",
+            marker={"size": 15, "symbol": "square-open", "color": palette.NEUTRAL, "line": {"width": 1.6}},
+            name="chosen together",
+            legendgroup="marked",
+            customdata=[[key] for key, _ in known],
+            hovertemplate="chosen: %{customdata[0]}<extra></extra>",
+        ),
+        **place,
+    )
 
 
 def _overlay(fig: go.Figure, splits: Sequence[MapPoints], selection: Selection, place: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def log_odds_scatter(
         fig.update_xaxes(title_text="network: log-odds of the true class", **place)
         fig.update_yaxes(title_text="surrogate: log-odds of the true class" if place["col"] == 1 else None, **place)
     _one_legend_entry_each(fig)
-    palette.theme(fig, height=height, legend="bottom" if len(surrogates) > 1 else "top")
+    fig = palette.theme(fig, height=height, legend="bottom" if len(surrogates) > 1 else "top")
     return palette.panel_titles(fig, [s.title for s in surrogates]) if len(surrogates) > 1 else fig
 
 

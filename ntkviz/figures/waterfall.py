@@ -11,6 +11,9 @@ from ntkviz.figures import palette
 
 StepKind = Literal["bias", "point", "rest", "surrogate", "residual", "network"]
 
+#: Names of the bars in the legend, in its order.
+GROUPS = ("supports", "opposes", "total", "not explained")
+
 #: Classes whose rest has a bar of its own; the others share one.
 MAX_REST = 10
 
@@ -101,60 +104,62 @@ def waterfall(steps: Sequence[Step], *, target: str) -> go.Figure:
     """
     if not steps:
         raise ValueError("Expected the steps of waterfall_steps, got none.")
-    rows = range(len(steps))
     fig = go.Figure()
-    for label, kinds, pattern in (
-        ("supports", ("point", "rest", "bias"), ""),
-        ("opposes", ("point", "rest", "bias"), ""),
-        ("total", ("surrogate", "network"), ""),
-        ("not explained", ("residual",), "/"),
-    ):
-        chosen = [
-            i
-            for i in rows
-            if steps[i].kind in kinds and (label not in ("supports", "opposes") or (steps[i].value >= 0) == (label == "supports"))
-        ]
-        if not chosen:
-            continue
-        colour = {"supports": palette.POSITIVE, "opposes": palette.NEGATIVE}.get(label, palette.NEUTRAL)
-        fig.add_trace(
-            go.Bar(
-                y=chosen,
-                x=[steps[i].value for i in chosen],
-                base=[steps[i].start for i in chosen],
-                orientation="h",
-                name=label,
-                marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": palette.NEUTRAL, "bgcolor": "rgba(0,0,0,0)"}},
-                opacity=1.0,
-                width=0.72,
-                text=[
-                    f"{steps[i].value:+.3g}" if steps[i].kind not in ("surrogate", "network") else f"{steps[i].value:.3g}"
-                    for i in chosen
-                ],
-                textposition="outside",
-                cliponaxis=False,
-                customdata=[[steps[i].id, palette.safe(steps[i].label), steps[i].end] for i in chosen],
-                hovertemplate="%{customdata[1]}<br>%{x:+.4g}, running sum %{customdata[2]:.4g}",
-            )
-        )
-    joins = [(step.end, i) for i, step in enumerate(steps[:-1])]
-    fig.add_trace(
-        go.Scatter(
-            x=[v for end, _ in joins for v in (end, end, None)],
-            y=[v for _, i in joins for v in (i, i + 1, None)],
-            mode="lines",
-            line={"color": palette.LINE, "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    )
+    for group in GROUPS:
+        chosen = [i for i, step in enumerate(steps) if _group(step) == group]
+        if chosen:
+            fig.add_trace(_bars(steps, chosen, group))
+    fig.add_trace(_joins(steps))
     low, high = min(0.0, *(min(s.start, s.end) for s in steps)), max(0.0, *(max(s.start, s.end) for s in steps))
     margin = 0.14 * max(high - low, 1e-12)
     fig.update_xaxes(title_text=f"logit of {palette.short(target, 30)}", range=[low - margin, high + margin])
     fig.update_yaxes(**palette.named_rows([s.label for s in steps], 26))
-    palette.theme(fig, height=110 + 25 * len(steps)).update_layout(barmode="overlay")
+    fig = palette.theme(fig, height=110 + 25 * len(steps)).update_layout(barmode="overlay")
     outline = {"width": 1.5, "color": palette.NEUTRAL}
     return fig.update_traces(marker_line=outline, selector={"name": "not explained"})
+
+
+def _group(step: Step) -> str:
+    """Which of :data:`GROUPS` a bar belongs to."""
+    if step.kind in ("surrogate", "network"):
+        return "total"
+    if step.kind == "residual":
+        return "not explained"
+    return "supports" if step.value >= 0 else "opposes"
+
+
+def _bars(steps: Sequence[Step], chosen: Sequence[int], group: str) -> go.Bar:
+    """The bars of one group."""
+    colour = {"supports": palette.POSITIVE, "opposes": palette.NEGATIVE}.get(group, palette.NEUTRAL)
+    pattern = "/" if group == "not explained" else ""
+    return go.Bar(
+        y=list(chosen),
+        x=[steps[i].value for i in chosen],
+        base=[steps[i].start for i in chosen],
+        orientation="h",
+        name=group,
+        marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": palette.NEUTRAL, "bgcolor": "rgba(0,0,0,0)"}},
+        opacity=1.0,
+        width=0.72,
+        text=[f"{steps[i].value:.3g}" if group == "total" else f"{steps[i].value:+.3g}" for i in chosen],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[[steps[i].id, palette.safe(steps[i].label), steps[i].end] for i in chosen],
+        hovertemplate="%{customdata[1]}<br>%{x:+.4g}, running sum %{customdata[2]:.4g}",
+    )
+
+
+def _joins(steps: Sequence[Step]) -> go.Scatter:
+    """Dotted lines from the end of each bar to the next."""
+    ends = [(step.end, i) for i, step in enumerate(steps[:-1])]
+    return go.Scatter(
+        x=[v for end, _ in ends for v in (end, end, None)],
+        y=[v for _, i in ends for v in (i, i + 1, None)],
+        mode="lines",
+        line={"color": palette.LINE, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def reading_waterfall(steps: Sequence[Step], *, target: str) -> str:

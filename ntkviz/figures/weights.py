@@ -58,17 +58,7 @@ def similarity_weight_scatter(
                 hovertemplate="training point %{customdata[0]}<br>similarity %{x:.4g}<br>weight %{y:+.4g}<br>product %{customdata[1]:+.4g}",
             )
         )
-    fig.add_trace(
-        go.Scatter(
-            x=x[top],
-            y=y[top],
-            mode="markers",
-            name=f"{len(top)} strongest",
-            marker={"size": 14, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2}},
-            customdata=[[*custom[i], float(products[i])] for i in top],
-            hovertemplate="training point %{customdata[0]}<br>product %{customdata[1]:+.4g}",
-        )
-    )
+    _rings(fig, x[top], y[top], [[*custom[i], float(products[i])] for i in top])
     _curves(fig, x, y, products, top)
     fig.update_xaxes(title_text=palette.safe(x_title))
     fig.update_yaxes(title_text=f"weight for the logit of {palette.short(target, 24)}")
@@ -92,6 +82,21 @@ def reading_similarity_weight(similarity: np.ndarray, weight: np.ndarray, *, k: 
     return (
         f"Of the {len(top)} training points with the strongest product, {len(chosen & near)} are also among the {len(top)} most similar, "
         f"{len(chosen & heavy)} among the {len(top)} with the largest weight, {len(chosen & both)} in both."
+    )
+
+
+def _rings(fig: go.Figure, x: np.ndarray, y: np.ndarray, custom: Sequence[list[object]]) -> None:
+    """Rings around the strongest points."""
+    fig.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            mode="markers",
+            name=f"{len(x)} strongest",
+            marker={"size": 14, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2}},
+            customdata=custom,
+            hovertemplate="training point %{customdata[0]}<br>product %{customdata[1]:+.4g}",
+        )
     )
 
 

@@ -168,12 +168,15 @@ def reading_flip(sizes: np.ndarray, gaps: np.ndarray, *, label: str, after: str,
     )
 
 
-def calibration_plot(sets: Sequence[Changes], *, unit: str = "change of the margin (log-odds)") -> go.Figure:
+def calibration_plot(
+    sets: Sequence[Changes], *, unit: str = "change of the margin (log-odds)", stretch: float = 1.0
+) -> go.Figure:
     """Predicted against retrained changes. Reads: on the dashed line what was predicted came true; the fitted line shows by what factor.
 
     Args:
         sets: kinds of edits, baselines among them.
         unit: of both axes.
+        stretch: factor that the predictions were multiplied by already; other than 1, the axis says so.
 
     Raises:
         ValueError: when there is no set, lengths differ, or a value is not finite.
@@ -218,7 +221,8 @@ def calibration_plot(sets: Sequence[Changes], *, unit: str = "change of the marg
     ends = [min(0.0, float(every.min())), max(0.0, float(every.max()))]
     style = {"color": palette.LINE, "width": 1.5, "dash": "dash"}
     fig.add_trace(go.Scatter(x=ends, y=ends, mode="lines", name="as predicted", line=style, hoverinfo="skip"))
-    fig.update_xaxes(title_text=f"predicted: {palette.safe(unit)}")
+    predicted = "predicted" if stretch == 1 else f"predicted, stretched by {palette.number(stretch)}"
+    fig.update_xaxes(title_text=f"{predicted}: {palette.safe(unit)}")
     fig.update_yaxes(title_text=f"retrained: {palette.safe(unit)}")
     return palette.theme(fig, height=440)
 

@@ -15,11 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ntkviz import errors
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.cost import KernelProfile, Rates
-from ntkviz.studies.child import ask_module
-from ntkviz.studies.errors import InvalidStudy
+from ntkviz.studies.child import ask_module, refusal
 from ntkviz.studies.hashing import canonical_json, text_sha256
 from ntkviz.studies.machine import kernel_memory_mb, n_threads
 from ntkviz.studies.subjects import Subject
@@ -120,8 +118,8 @@ def costs_of(subject: Subject, kernels: Sequence[Kernel], *, home: Path) -> Cost
             }
         )
         if "error" in answer:
-            refusal = _error(answer["error"])
-            raise refusal
+            reason = refusal(answer["error"])
+            raise reason
         quiet = {name: min(answer[name], found.get(name, answer[name])) for name in _FIXED}  # other work only adds to it
         found = {**answer, **quiet, "kernels": {**found.get("kernels", {}), **answer["kernels"]}}
         _remember(subject, home, found)
@@ -192,16 +190,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _costs(found: Mapping[str, Any]) -> Costs:
     fixed = {name: float(found[name]) for name in _FIXED}
     kernels = {
-        key: _error(entry["error"]) if "error" in entry else KernelProfile.from_dict(entry)
+        key: refusal(entry["error"]) if "error" in entry else KernelProfile.from_dict(entry)
         for key, entry in found["kernels"].items()
     }
     return Costs(Rates.from_dict(found["rates"]), SubjectCosts(**fixed, kernels=kernels))
-
-
-def _error(told: Mapping[str, str]) -> NtkvizError:
-    """The error that the child reported, as one of this process."""
-    kind = InvalidStudy if told["type"] == "InvalidStudy" else getattr(errors, told["type"], NtkvizError)
-    return (kind if isinstance(kind, type) and issubclass(kind, NtkvizError) else NtkvizError)(told["message"])
 
 
 def _machine() -> str:

@@ -8,7 +8,6 @@ the study and the retrainings share.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
 from ntkviz.explain.registry import attributions
 from ntkviz.fidelity.fidelity import fidelity
-from ntkviz.fidelity.lds import Lds, lds_of_several
+from ntkviz.fidelity.lds import Comparison, Difference, Lds, compare
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.aligned import Aligned, aligned
 from ntkviz.studies.study import Study
@@ -41,6 +40,7 @@ _CONTROL_PLAN = {"klr": ("removal_klr",)}
 #: Kernels that see the inputs and no network.
 WITHOUT_NETWORK = ("inputs", "rbf")
 _NAN = float("nan")
+_NO_LEAD = Difference(_NAN, _NAN, _NAN, _NAN, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,7 @@ class Measured:
         truth: LDS with its intervals and its ceiling.
         seconds: of the fit and of the effects on all test points.
         is_control: whether it knows no network, or no single point.
+        lead: how far the best attribution that is no control is ahead of this one, on the same draws; 0 for that one itself.
     """
 
     kernel: str
@@ -91,6 +92,7 @@ class Measured:
     truth: Lds
     seconds: float
     is_control: bool
+    lead: Difference = _NO_LEAD
 
     @property
     def key(self) -> str:
@@ -125,33 +127,6 @@ def candidate(study: Study) -> Candidate:
     )
 
 
-def control_kernel(study: Study, *, kind: str = "rbf", home: Path | None = None) -> Candidate:
-    """A kernel of the inputs alone, on the study's points.
-
-    Args:
-        study: the study.
-        kind: one of :data:`WITHOUT_NETWORK`.
-        home: the folder with the uploads; None means the default one.
-
-    Raises:
-        ValueError: when the kernel uses the network.
-        StoreCorrupted: when the subject's files are damaged.
-    """
-    from ntkviz.kernels.matrix import kernel_blocks
-    from ntkviz.studies.subjects import load_subject_model, subject_data
-
-    if kind not in WITHOUT_NETWORK:
-        raise ValueError(f"A control knows no network: expected one of {', '.join(WITHOUT_NETWORK)}, got {kind!r}.")
-    data = subject_data(study.spec.subject_id, home=home)
-    blocks = kernel_blocks(
-        load_subject_model(study.spec.subject_id, home=home),
-        data.x_train[study.train_index],
-        data.x_test[study.test_index],
-        kind=kind,
-    ).normalised()
-    return Candidate(kind, kernels()[kind].title, blocks.train, blocks.rows, control=True)
-
-
 def faithfulness(
     study: Study,
     truth: Truth,
@@ -167,7 +142,7 @@ def faithfulness(
     Args:
         study: the study.
         truth: retrainings of its network.
-        others: further kernels on the study's points, :func:`control_kernel` among them.
+        others: further kernels on the study's points, :func:`ntkviz.studies.control.control_kernel` among them.
         plan: surrogate -> attributions to measure; :data:`PLAN` by default.
         n_draws: resamples behind the intervals.
         seed: of the resamples, and of what the fits draw.
@@ -187,11 +162,26 @@ def faithfulness(
         made.extend(_of_kernel(study, one, points, plan or PLAN, seed))
     made.append(_same_class(study, points))
     on_progress("faithfulness", 0.9)
-    found = lds_of_several(
+    found = compare(
         [row.effects for row in made], points.masks, points.margins, seed=seed, n_draws=n_draws, classes=study.y_train
     )
     on_progress("faithfulness", 1.0)
-    return [replace(row.row, truth=one) for row, one in zip(made, found, strict=True)]
+    return with_truth([row.row for row in made], found)
+
+
+def with_truth(rows: Sequence[Measured], found: Comparison) -> list[Measured]:
+    """The rows with their LDS, and each with its distance from the best that is no control.
+
+    Args:
+        rows: K rows.
+        found: the comparison of their effects, in the same order.
+    """
+    known = [replace(row, truth=one) for row, one in zip(rows, found.found, strict=True)]
+    ours = [place for place, row in enumerate(known) if not row.is_control and np.isfinite(row.lds)]
+    if not ours:
+        return known
+    best = max(ours, key=lambda place: known[place].lds)
+    return [replace(row, lead=found.difference(best, place)) for place, row in enumerate(known)]
 
 
 def _of_kernel(study: Study, one: Candidate, points: Aligned, plan: dict[str, tuple[str, ...]], seed: int) -> list[_Row]:

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ntkviz import errors
 from ntkviz.errors import NtkvizError
 from ntkviz.explain.layers import cosine_rows
 from ntkviz.kernels.registry import kernels
-from ntkviz.studies.child import ask_module
+from ntkviz.studies.child import ask_module, refusal
 from ntkviz.studies.costs import are_known, costs_of
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.machine import kernel_memory_mb
@@ -191,9 +190,8 @@ def _ask(request: Mapping[str, Any]) -> list[str]:
         advice="Ask again; `doctor` looks at the machine and the store.",
     )
     if "error" in told:
-        kind = getattr(errors, told["error"]["type"], NtkvizError)
-        refusal: NtkvizError = kind(told["error"]["message"])
-        raise refusal
+        reason = refusal(told["error"])
+        raise reason
     return list(told["layers"])
 
 

@@ -2,14 +2,21 @@
 
 A copy of an image is moved by up to a pixel and gets a little noise; of a table's row, every measured column gets noise; of a text, a
 few words are replaced. No label is used.
+
+python -m ntkviz.studies.perturbed      one request as JSON on its input; see :mod:`ntkviz.studies.child`
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntkviz.studies.child import ask_arrays, give_arrays
 from ntkviz.studies.errors import InvalidStudy
+from ntkviz.studies.store import Store
 from ntkviz.studies.study import Study
+from ntkviz.studies.subjects import load_subject_model, subject_data
 from ntkviz.types import Dataset, ProgressFn, silent
 
 if TYPE_CHECKING:
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 STRENGTH = {"image": 0.05, "tabular": 0.1, "text": 0.1}
 #: Columns of a table with fewer different values than this are left as they are: yes and no have no small change.
 _FEW_VALUES = 3
+#: The longest that a page waits for the logits at the copies.
+MAX_SECONDS = 1800
 
 
 def perturbed_inputs(
@@ -100,6 +109,42 @@ def perturbed_logits(
     return network.reshape(shape), study.surrogate.decision_function(rows).reshape(shape)
 
 
+def perturbed_in_child(study: Study, *, home: Path, copies: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`perturbed_logits` of all test points, computed in a process of its own.
+
+    Args:
+        study: a study of the store.
+        home: the folder of the store and the uploads.
+        copies: P.
+
+    Raises:
+        NtkvizError: what refused the work, or when the process fails or takes too long.
+    """
+    found = ask_arrays(
+        "ntkviz.studies.perturbed",
+        {"home": str(home), "study": study.key, "copies": copies},
+        seconds=MAX_SECONDS,
+        too_slow=f"Small changes were not looked at within {MAX_SECONDS} s. Make a study with fewer test points.",
+        failed="Small changes could not be looked at",
+        advice="Ask again; `doctor` looks at the machine and the store.",
+    )
+    return found["network"], found["surrogate"]
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What the process does: "network" and "surrogate", ``[M, P, C]`` each.
+
+    Args:
+        request: "home", "study" (key), "copies".
+    """
+    home = Path(request["home"])
+    study = Store(home).load_study(request["study"])
+    subject = study.spec.subject_id
+    data, model = subject_data(subject, home=home), load_subject_model(subject, home=home)
+    network, surrogate = perturbed_logits(study, data, model, copies=request["copies"])
+    return {"network": network, "surrogate": surrogate}
+
+
 def _images(x: np.ndarray, _train: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     """``[m, P, channels, H, W]`` in [0, 1]: moved by a pixel at most (edges repeated), and noise."""
     moves = rng.integers(-1, 2, size=(*x.shape[:2], 2))
@@ -126,3 +171,7 @@ def _words(x: np.ndarray, train: np.ndarray, amount: float, rng: np.random.Gener
     count = np.maximum(1, np.round(amount * (x != 0).sum(axis=-1))).astype(np.int64)
     last = np.take_along_axis(np.sort(draw, axis=-1), np.minimum(count, x.shape[-1])[..., None] - 1, axis=-1)
     return np.where((draw <= last) & (x != 0), rng.choice(words, size=x.shape), x)
+
+
+if __name__ == "__main__":
+    give_arrays(answer)

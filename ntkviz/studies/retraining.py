@@ -1,7 +1,8 @@
-"""Retrainings that a person asks for, as jobs beside studies: the truth of a network, and what edits of its training set really do.
+"""Retrainings that a person asks for, as jobs beside studies: the truth of a network, and what edits or removals really do.
 
 No torch: a page describes, finds and reads them; the work is in :mod:`ntkviz.studies.retraining_run`. Results are files below the
-store's folder: ``truth/<hash of the subject's contents>/truth.npz`` and ``verified/<study>/<hash of what was asked>.npz``.
+store's folder: ``truth/<hash of the subject's contents>/truth.npz``, and ``verified/<study>/<hash of what was asked>.npz`` or
+``removed/<study>/...``.
 """
 
 from collections.abc import Mapping
@@ -15,16 +16,18 @@ from ntkviz.errors import StoreCorrupted
 from ntkviz.explain.what_if import Edit
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.hashing import canonical_json, text_sha256
+from ntkviz.studies.removal_lists import LISTS
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.subjects import Subject, find_subject
 from ntkviz.truth.recipe import Training
+from ntkviz.truth.removal import Removed, read_removed
 from ntkviz.truth.truth import TRUTH, Truth, check_truth, has_truth, load_truth, read_truth
 from ntkviz.truth.verify import Verified, read_verified
 from ntkviz.types import Dataset
 
 #: Test points that a verification asks about at most.
 MOST_TEST = 1000
-_KINDS = ("truth", "verify")
+_KINDS = ("truth", "verify", "removal")
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,27 @@ class Retraining:
     """Networks to train again.
 
     Attributes:
-        kind: "truth", on random halves of the training points; "verify", with edits of them.
+        kind: "truth", on random halves of the training points; "verify", with edits of them; "removal", without the points that several
+            lists name for some test points.
         subject_id: whose network and data.
         training: the recipe; its seed is the first of the seeds.
         n_seeds: R, from how many seeds each is trained.
         n_subsets: S of a truth.
-        study: key of the study whose training points the edits name.
+        study: key of the study whose training points the edits or the lists name.
         edits: of a verification, in the order in which they were made; positions are the study's.
+        n_points: P of a removal, test points that are tried.
+        sizes: of a removal, how many training points are taken away.
     """
 
-    kind: Literal["truth", "verify"]
+    kind: Literal["truth", "verify", "removal"]
     subject_id: str
     training: Training
     n_seeds: int = 5
     n_subsets: int = 100
     study: str = ""
     edits: tuple[Edit, ...] = ()
+    n_points: int = 10
+    sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what can be checked without the subject.
@@ -56,18 +64,35 @@ class Retraining:
             InvalidStudy: when an entry is not possible.
         """
         if self.kind not in _KINDS:
-            raise InvalidStudy(f"A retraining is of the kind {' or '.join(_KINDS)}; got {str(self.kind)[:40]!r}.")
+            raise InvalidStudy(f"A retraining is of the kind {', '.join(_KINDS)}; got {str(self.kind)[:40]!r}.")
         if not 2 <= self.n_seeds <= 100 or not 2 <= self.n_subsets <= 1000:
             raise InvalidStudy(
                 f"A retraining takes 2 to 100 seeds and 2 to 1,000 subsets; got {self.n_seeds} and {self.n_subsets}."
             )
         if self.kind == "verify" and not (self.study and self.edits):
             raise InvalidStudy("Verifying needs a study and edits of its training set; make an edit first.")
+        if self.kind == "removal":
+            self._check_removal()
+
+    def _check_removal(self) -> None:
+        """Check the entries of a removal.
+
+        Raises:
+            InvalidStudy: when one is missing or not possible.
+        """
+        if not self.study or not 1 <= self.n_points <= MOST_TEST:
+            raise InvalidStudy(f"A removal needs a study and 1 to {MOST_TEST:,} of its test points; got {self.n_points}.")
+        if not self.sizes or min(self.sizes) < 1 or len(set(self.sizes)) < len(self.sizes):
+            raise InvalidStudy(f"A removal needs to know how many points to take away, each number once; got {self.sizes}.")
 
     @property
     def networks(self) -> float:
         """How many networks' work it is, each on all training points."""
-        return 3 * self.n_seeds if self.kind == "verify" else (self.n_subsets / 2 + 1) * self.n_seeds
+        if self.kind == "verify":
+            return 3 * self.n_seeds
+        if self.kind == "removal":
+            return (len(LISTS) * self.n_points * len(self.sizes) + 1) * self.n_seeds
+        return (self.n_subsets / 2 + 1) * self.n_seeds
 
     def to_dict(self) -> dict[str, Any]:
         """The retraining as JSON types; :meth:`from_dict` takes it back."""
@@ -82,8 +107,12 @@ class Retraining:
             ValueError: when the recipe is not.
             TypeError: when an entry is unknown or missing.
         """
-        training = Training.from_dict(entries["training"])
-        return cls(**{**entries, "training": training, "edits": tuple(Edit(**edit) for edit in entries["edits"])})
+        read = {
+            "training": Training.from_dict(entries["training"]),
+            "edits": tuple(Edit(**edit) for edit in entries["edits"]),
+            "sizes": tuple(entries.get("sizes", ())),
+        }
+        return cls(**{**entries, **read})
 
     def key(self) -> str:
         """The sha256 that names what was asked."""
@@ -197,3 +226,29 @@ def load_verification(path: Path) -> tuple[Retraining, Verified]:
         return Retraining.from_dict(facts["asked"]), found
     except (KeyError, TypeError, ValueError, InvalidStudy) as error:
         raise StoreCorrupted(f"The retraining {path.name} does not say what it is of ({error}). Run it again.") from error
+
+
+def removed_path(home: Path, asked: Retraining) -> Path:
+    """The file of a removal."""
+    return home / "removed" / asked.study / f"{asked.key()}.npz"
+
+
+def removals_of(home: Path, study_key: str) -> list[Path]:
+    """The removals of a study, newest first."""
+    return sorted((home / "removed" / study_key).glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def load_removal(path: Path) -> tuple[Retraining, tuple[str, ...], Removed]:
+    """What was asked, the keys of the lists, and what was found.
+
+    Raises:
+        StoreCorrupted: when the file cannot be read.
+    """
+    found, facts = read_removed(path)
+    try:
+        asked, lists = Retraining.from_dict(facts["asked"]), tuple(str(key) for key in facts["lists"])
+    except (KeyError, TypeError, ValueError, InvalidStudy) as error:
+        raise StoreCorrupted(f"The retraining {path.name} does not say what it is of ({error}). Run it again.") from error
+    if len(lists) != len(found.lists):
+        raise StoreCorrupted(f"The retraining {path.name} names {len(lists)} lists and holds {len(found.lists)}. Run it again.")
+    return asked, lists, found

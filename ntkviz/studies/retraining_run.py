@@ -1,5 +1,6 @@
 """What a retraining takes, and the retraining itself. Imports torch where it works: in the worker, and in the process that measures."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,14 @@ from ntkviz.explain.what_if import edited
 from ntkviz.studies import costs
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.machine import memory_limit_mb, n_threads, peak_memory_mb, reset_peak_memory
-from ntkviz.studies.retraining import MOST_TEST, Retraining, truth_folder, verified_path, why_not
+from ntkviz.studies.removal_lists import LISTS, removal_lists, tried_points
+from ntkviz.studies.retraining import MOST_TEST, Retraining, removed_path, truth_folder, verified_path, why_not
 from ntkviz.studies.store import Store
+from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject, subject_data
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.truth import balanced, save_truth
+from ntkviz.truth.verify import STRIDE
 from ntkviz.types import ProgressFn, silent
 
 #: Seconds until the worker process has imported torch and read the data.
@@ -123,13 +127,14 @@ def run_retraining(asked: Retraining, *, home: Path, on_progress: ProgressFn = s
     reason = why_not(subject)
     if reason:
         raise InvalidStudy(reason)
-    return (_verify if asked.kind == "verify" else _make_truth)(asked, home, on_progress)
+    return {"truth": _make_truth, "verify": _verify, "removal": _remove}[asked.kind](asked, home, on_progress)
 
 
 def _make_truth(asked: Retraining, home: Path, on_progress: ProgressFn) -> str:
     from ntkviz.truth.make import make_truth
 
     subject = find_subject(asked.subject_id, home=home)
+    folder = truth_folder(home, subject)
     truth = make_truth(
         subject.architecture,
         subject_data(subject.id, home=home),
@@ -138,22 +143,20 @@ def _make_truth(asked: Retraining, home: Path, on_progress: ProgressFn) -> str:
         n_subsets=asked.n_subsets,
         n_seeds=asked.n_seeds,
         workers=_workers(asked),
+        kept=folder / "unfinished",
         on_progress=on_progress,
     )
+    shutil.rmtree(folder / "unfinished")
     if not (np.isfinite(truth.margins).all() and np.isfinite(truth.full).all()):
         raise NtkvizError("A retrained network answers with no numbers: its training diverged. Give a lower learning rate.")
-    return save_truth(truth_folder(home, subject), truth).parent.name
+    return save_truth(folder, truth).parent.name
 
 
 def _verify(asked: Retraining, home: Path, on_progress: ProgressFn) -> str:
     from ntkviz.truth.verify import save_verified, verify_edits
 
-    subject = find_subject(asked.subject_id, home=home)
-    study, data = Store(home).load_study(asked.study), subject_data(subject.id, home=home)
-    if study.spec.subject_id != subject.id:
-        raise InvalidStudy(
-            f"The study {asked.study[:12]} is of {study.spec.subject_id}, not of {subject.id}. Choose its own subject."
-        )
+    subject, study = find_subject(asked.subject_id, home=home), _study_of(asked, home)
+    data = subject_data(subject.id, home=home)
     counts, labels = np.ones(len(data.y_train), dtype=np.int64), data.y_train.astype(np.int64)
     try:
         counts[study.train_index], labels[study.train_index] = edited(study.y_train, asked.edits, len(study.class_names))
@@ -176,6 +179,48 @@ def _verify(asked: Retraining, home: Path, on_progress: ProgressFn) -> str:
     return path.stem
 
 
+def _remove(asked: Retraining, home: Path, on_progress: ProgressFn) -> str:
+    from ntkviz.truth.removal import save_removed, try_removals
+
+    subject, study = find_subject(asked.subject_id, home=home), _study_of(asked, home)
+    at, path = tried_points(study, asked.n_points), removed_path(home, asked)
+    if not len(at):
+        raise InvalidStudy("The network classifies no test point of this study correctly, so there is no margin to take away.")
+    lists = removal_lists(study, at, max(asked.sizes), home=home)
+    kept = path.with_suffix(".unfinished")
+    found = try_removals(
+        subject.architecture,
+        subject_data(subject.id, home=home),
+        asked.training,
+        study.train_index[lists],
+        asked.sizes,
+        study.test_index[at],
+        # Not the explained network's own seed: the question is what any network of this recipe does.
+        asked.training.seed + STRIDE * np.arange(1, asked.n_seeds + 1),
+        workers=_workers(asked),
+        kept=kept,
+        on_progress=on_progress,
+    )
+    save_removed(path, found, {"asked": asked.to_dict(), "lists": list(LISTS)})
+    shutil.rmtree(kept)
+    return path.stem
+
+
+def _study_of(asked: Retraining, home: Path) -> Study:
+    """The study that a retraining speaks of.
+
+    Raises:
+        InvalidStudy: when it is of another subject.
+        StoreCorrupted: when it is damaged.
+    """
+    study = Store(home).load_study(asked.study)
+    if study.spec.subject_id != asked.subject_id:
+        raise InvalidStudy(
+            f"The study {asked.study[:12]} is of {study.spec.subject_id}, not of {asked.subject_id}. Choose its own subject."
+        )
+    return study
+
+
 def _costly(training: Training) -> str:
     """What of a recipe decides the seconds of an epoch."""
     entries = training.to_dict()
@@ -184,4 +229,4 @@ def _costly(training: Training) -> str:
 
 def _workers(asked: Retraining) -> int:
     """Processes to spread a retraining over. A verification is a few ensembles one after the other, too few to share out."""
-    return n_threads() if asked.kind == "truth" else 1
+    return 1 if asked.kind == "verify" else n_threads()

@@ -1,14 +1,19 @@
-"""The sentence that follows from the plane of imitation and truth, for this model."""
+"""The sentence that follows from the plane of imitation and truth, for this model.
+
+Two attributions are compared by the interval of their difference, on the same draws of test points and subsets, and never by whether their
+own intervals overlap: what makes a draw hard makes it hard for both.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from ntkviz.fidelity.lds import Difference
 from ntkviz.studies.faithfulness import Measured
 
 
 def conclusion(rows: Sequence[Measured]) -> str:
-    """Which attribution retraining confirms best, whether a control does better, and how far from the ceiling it is.
+    """Which attribution has the highest LDS, what cannot be told apart from it, whether a control does as well, and how far the ceiling is.
 
     Args:
         rows: what :func:`ntkviz.studies.faithfulness.faithfulness` measured.
@@ -18,30 +23,47 @@ def conclusion(rows: Sequence[Measured]) -> str:
     if not ours:
         return "None of these attributions could be compared with retraining: their sums or the retrained margins do not vary."
     best = max(ours, key=lambda row: row.lds)
-    parts = [f"Retraining confirms {best.title} best: LDS {best.lds:.2f} ({best.truth.low:.2f} to {best.truth.high:.2f})"]
+    parts = [f"{best.title} reaches the highest LDS, {best.lds:.2f} ({best.truth.low:.2f} to {best.truth.high:.2f})"]
     if np.isfinite(best.truth.ceiling):
         parts[0] += f", where no attribution could exceed {best.truth.ceiling:.2f} because retrainings differ from seed to seed"
-    parts.append(_control(best, [row for row in known if row.is_control]))
+    parts.append(_rivals([row for row in ours if row is not best]))
+    parts.append(_control([row for row in known if row.is_control]))
     parts.append(_imitation(best, ours))
     if best.truth.high < 0.3:
         parts.append("That is little: do not read any of these attributions as what would happen without an example")
     return ". ".join(part for part in parts if part) + "."
 
 
-def _control(best: Measured, controls: Sequence[Measured]) -> str:
-    """How the best control stands to the best attribution, said plainly."""
+def _rivals(others: Sequence[Measured]) -> str:
+    """Whether the best is told apart from the other attributions."""
+    if not others:
+        return ""
+    second = max(others, key=lambda row: row.lds)
+    if second.lead.clear:
+        return f"It foretells better than the next, {second.title} (LDS {second.lds:.2f}), by {_by(second.lead)}"
+    level = sum(not row.lead.clear for row in others)
+    rest = f"; nor from {level - 1} more" if level > 1 else ""
+    return f"It cannot be told apart from the next, {second.title}: LDS {second.lds:.2f}, difference {_by(second.lead)}{rest}"
+
+
+def _control(controls: Sequence[Measured]) -> str:
+    """How the strongest control stands to the best attribution, said plainly."""
     if not controls:
         return ""
     rival = max(controls, key=lambda row: row.lds)
-    if rival.lds > best.lds:
-        clear = rival.truth.low > best.truth.high
-        word = "A control does better" if clear else "A control does as well or better"
+    blind = "a single look at the network" if rival.surrogate else "looking at the point or the network"
+    if not rival.lead.clear:
         return (
-            f"{word}: {rival.title} reaches {rival.lds:.2f} ({rival.truth.low:.2f} to {rival.truth.high:.2f}) without "
-            f"{'a single look at the network' if rival.surrogate else 'looking at the point or the network'}, so what is foretold here is about the data "
-            "more than about this network"
+            f"It cannot be told apart from the strongest control, {rival.title}, which does without {blind}: LDS {rival.lds:.2f}, difference "
+            f"{_by(rival.lead)}. So what is foretold here may be about the data and not about this network"
         )
-    return f"The best control, {rival.title}, reaches {rival.lds:.2f}"
+    if rival.lead.value < 0:
+        ahead = Difference(-rival.lead.value, -rival.lead.high, -rival.lead.low, 1 - rival.lead.share_better, rival.lead.n_points)
+        return (
+            f"A control foretells better: {rival.title} reaches {rival.lds:.2f}, more by {_by(ahead)}, without {blind}, so what is foretold here is "
+            "about the data more than about this network"
+        )
+    return f"It foretells better than the strongest control, {rival.title} (LDS {rival.lds:.2f}), by {_by(rival.lead)}"
 
 
 def _imitation(best: Measured, ours: Sequence[Measured]) -> str:
@@ -51,10 +73,14 @@ def _imitation(best: Measured, ours: Sequence[Measured]) -> str:
         return ""
     top = max(imitators, key=lambda row: (row.tau, row.lds))
     if np.isclose(top.tau, best.tau):
-        return f"It also imitates the network best (tau {top.tau:.2f})"
+        return f"The best also imitates the network best (tau {top.tau:.2f})"
     here = f"tau {best.tau:.2f}" if np.isfinite(best.tau) else "no surrogate"
-    return (
-        f"The best imitation is another one ({top.title}, tau {top.tau:.2f} against {here}), with an LDS of {top.lds:.2f} only"
-        if (top.lds < best.truth.low)
-        else f"The best imitation is {top.title} (tau {top.tau:.2f}, LDS {top.lds:.2f})"
-    )
+    if top.lead.clear:
+        return f"The best imitation is another one ({top.title}, tau {top.tau:.2f} against {here}), with an LDS of {top.lds:.2f} only"
+    return f"The best imitation is {top.title} (tau {top.tau:.2f}, LDS {top.lds:.2f})"
+
+
+def _by(found: Difference) -> str:
+    """A difference with its interval."""
+    span = f"{found.low:.3f} to {found.high:.3f}" if np.isfinite([found.low, found.high]).all() else "no interval"
+    return f"{found.value:.3f} ({span})"

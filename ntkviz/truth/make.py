@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def make_truth(
     n_seeds: int = 5,
     n_test: int = 500,
     workers: int = 1,
+    kept: Path | None = None,
     on_progress: ProgressFn = silent,
 ) -> Truth:
     """Retrain a network ``n_subsets * n_seeds`` times on halves, and ``n_seeds`` times on all of its training points.
@@ -47,6 +49,7 @@ def make_truth(
         n_seeds: R, the network's own seed first.
         n_test: M at most, balanced by class.
         workers: processes to spread the work over.
+        kept: a folder for finished networks, so that an interrupted call can go on; None keeps none.
         on_progress: called with ("truth", fraction); may raise ``JobCancelled``.
 
     Returns:
@@ -66,6 +69,7 @@ def make_truth(
         training,
         test=test,
         workers=workers,
+        kept=kept,
         on_progress=lambda stage, done: on_progress(stage, share * done),
     )
     whole = _on_all_points(spec, data, seeds, training, test, lambda stage, done: on_progress(stage, share + (1 - share) * done))

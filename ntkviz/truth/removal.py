@@ -1,16 +1,23 @@
 """Take away the training points that were named for a prediction, retrain, and see what becomes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ntkviz.models.spec import ArchitectureSpec
+from ntkviz.errors import NtkvizError
 from ntkviz.truth.recipe import Training
-from ntkviz.truth.retrain import retrain
+from ntkviz.truth.result_file import read_result, write_result
 from ntkviz.truth.truth import margins_of
 from ntkviz.types import Dataset, ProgressFn, silent
+
+if TYPE_CHECKING:
+    from ntkviz.models.spec import ArchitectureSpec
+
+_FORMAT = "ntkviz-removed/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +40,16 @@ class RemovalMargins:
 
 
 def removal_drops(
-    spec: ArchitectureSpec | dict[str, Any],
+    spec: "ArchitectureSpec | dict[str, Any]",
     data: Dataset,
     training: Training,
     removed: Sequence[np.ndarray],
     test: np.ndarray,
     seeds: np.ndarray,
     *,
+    before: np.ndarray | None = None,
     workers: int = 1,
+    kept: Path | None = None,
     on_progress: ProgressFn = silent,
 ) -> RemovalMargins:
     """Retrain without the points that each method names for each test point: methods x P x R networks, and R on all points.
@@ -52,7 +61,9 @@ def removal_drops(
         removed: one array a method, int ``[P, k]``: row p are the training points to remove for ``test[p]``, the same k for all.
         test: int ``[P]``, places of test points.
         seeds: int ``[R]``, of the retrainings.
+        before: ``[P, R]``, what an earlier call found for the networks on all points; None trains them.
         workers: processes to spread the networks over.
+        kept: a folder for finished networks, see :func:`ntkviz.truth.retrain.retrain`.
         on_progress: called with ("truth", fraction); may raise ``JobCancelled``.
 
     Returns:
@@ -61,22 +72,20 @@ def removal_drops(
     Raises:
         ValueError: when a list is of another shape, or names a point twice or one that is not there.
     """
+    from ntkviz.truth.retrain import retrain
+
     test, seeds = np.asarray(test), np.asarray(seeds)
     lists = _checked(removed, len(test), len(data.y_train))
     methods, points, k = lists.shape
     masks = np.ones((methods, points, len(data.y_train)), dtype=bool)
     np.put_along_axis(masks, lists, False, axis=2)
     # The networks on all points are as many as one removal; their share of the progress is what follows from that.
-    share = 1 / (methods * points + 1)
-    whole = retrain(
-        spec,
-        data,
-        np.ones((len(seeds), len(data.y_train)), dtype=bool),
-        seeds,
-        training,
-        test=test,
-        on_progress=lambda stage, done: on_progress(stage, share * done),
-    )
+    share = 0.0 if before is not None else 1 / (methods * points + 1)
+    if before is None:
+        everything = np.ones((len(seeds), len(data.y_train)), dtype=bool)
+        step = partial(_part_of, 0.0, share, on_progress)
+        whole = retrain(spec, data, everything, seeds, training, test=test, kept=kept, on_progress=step)
+        before = margins_of(whole, data.y_test[test]).T
     logits = retrain(
         spec,
         data,
@@ -85,13 +94,116 @@ def removal_drops(
         training,
         test=test,
         workers=workers,
-        on_progress=lambda stage, done: on_progress(stage, share + (1 - share) * done),
+        kept=kept,
+        on_progress=partial(_part_of, share, 1 - share, on_progress),
     )
     margins = margins_of(logits, data.y_test[test]).reshape(methods, points, len(seeds), points)
     # Each network answers for all test points; the one its points were removed for is what is asked.
     own = np.arange(points)
     after = margins[:, own, :, own].transpose(1, 0, 2)  # advanced indices come first: [P, methods, R]
-    return RemovalMargins(margins_of(whole, data.y_test[test]).T, after, k, test, seeds)
+    return RemovalMargins(before, after, k, test, seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Removed:
+    """Networks trained again without the first points of several lists. A lists, K sizes, P test points, R seeds.
+
+    Attributes:
+        before: float64 ``[P, R]``, log-odds of the true class after training on all training points.
+        after: float64 ``[K, A, P, R]``, after training without the first ``sizes[i]`` points of a list.
+        lists: int64 ``[A, P, max k]``, places in the data of the points that each list names for a test point, the strongest first.
+        sizes: int64 ``[K]``.
+        test: int64 ``[P]``, places of the test points in the data.
+        seeds: int64 ``[R]``.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    lists: np.ndarray
+    sizes: np.ndarray
+    test: np.ndarray
+    seeds: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together.
+
+        Raises:
+            ValueError: when they do not.
+        """
+        p, r = len(self.test), len(self.seeds)
+        if self.lists.ndim != 3 or self.lists.shape[1:] != (p, self.sizes.max(initial=0)):
+            raise ValueError(f"`lists` has the shape {self.lists.shape}; expected [A, {p}, {self.sizes.max(initial=0)}].")
+        if self.before.shape != (p, r) or self.after.shape != (len(self.sizes), len(self.lists), p, r):
+            raise ValueError(
+                f"`before` and `after` have the shapes {self.before.shape} and {self.after.shape}; expected P = {p}, R = {r}."
+            )
+
+
+def try_removals(
+    spec: dict[str, Any],
+    data: Dataset,
+    training: Training,
+    lists: np.ndarray,
+    sizes: Sequence[int],
+    test: np.ndarray,
+    seeds: np.ndarray,
+    *,
+    workers: int = 1,
+    kept: Path | None = None,
+    on_progress: ProgressFn = silent,
+) -> Removed:
+    """:func:`removal_drops` for the first points of the same lists, some and more of them; networks on all points are trained once.
+
+    Args:
+        spec: the specification of the network.
+        data: what it was trained and tested on.
+        training: the recipe.
+        lists: int ``[A, P, k]``, the points that each list names for each test point, the strongest first.
+        sizes: how many of them to take away, k the largest.
+        test: int ``[P]``, places of test points.
+        seeds: int ``[R]``, of the retrainings.
+        workers: processes to spread the networks over.
+        kept: a folder for finished networks, so that an interrupted call can go on; None keeps none.
+        on_progress: called with ("truth", fraction); may raise ``JobCancelled``.
+
+    Raises:
+        ValueError: when the lists do not fit the data.
+        NtkvizError: when a network's answers are no numbers: the recipe does not train it.
+    """
+    before, after = None, []
+    for place, k in enumerate(sizes):
+        found = removal_drops(
+            spec,
+            data,
+            training,
+            list(lists[:, :, :k]),
+            test,
+            seeds,
+            before=before,
+            workers=workers,
+            kept=kept,
+            on_progress=partial(_part_of, place / len(sizes), 1 / len(sizes), on_progress),
+        )
+        before = found.before
+        after.append(found.after)
+    if before is None or not all(np.isfinite(part).all() for part in (before, *after)):
+        raise NtkvizError("A retrained network answers with no numbers: its training diverged. Give a lower learning rate.")
+    return Removed(before, np.stack(after), np.asarray(lists), np.asarray(sizes), np.asarray(test), np.asarray(seeds))
+
+
+def save_removed(path: Path, found: Removed, facts: Mapping[str, Any]) -> None:
+    """Write what was found and what it is of; see :func:`ntkviz.truth.result_file.write_result`."""
+    write_result(path, found, facts, form=_FORMAT)
+
+
+def read_removed(path: Path) -> tuple[Removed, dict[str, Any]]:
+    """What :func:`save_removed` wrote, with its facts; see :func:`ntkviz.truth.result_file.read_result`."""
+    return read_result(path, Removed, form=_FORMAT)
+
+
+def _part_of(start: float, share: float, on_progress: ProgressFn, stage: str, done: float) -> None:
+    """Progress of a part as progress of all."""
+    on_progress(stage, start + share * done)
 
 
 def _checked(removed: Sequence[np.ndarray], n_points: int, n_train: int) -> np.ndarray:

@@ -8,11 +8,14 @@ around each pooling, which were only 1.2 times as fast as one after the other in
 fast as that. Networks with dropout or BatchNorm are trained one after the other, since their draws and statistics belong to one network.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,17 @@ class _Work:
     z: np.ndarray
     training: Training
     together: bool
+    kept: Path | None = None
+
+    def place(self, masks: np.ndarray, seeds: np.ndarray) -> Path | None:
+        """The file that keeps the logits of these networks; its name says all that they depend on. None when nothing is kept."""
+        if self.kept is None:
+            return None
+        asked = hashlib.sha256(repr((self.spec, self.training.to_dict(), self.together)).encode())
+        for array in (self.x, self.y, self.z, masks, seeds):
+            asked.update(f"{array.dtype}{array.shape}".encode())
+            asked.update(np.ascontiguousarray(array).data)
+        return self.kept / f"{asked.hexdigest()}.npy"
 
 
 def retrain(
@@ -56,6 +70,7 @@ def retrain(
     test: np.ndarray | None = None,
     together: bool | None = None,
     workers: int = 1,
+    kept: Path | None = None,
     on_progress: ProgressFn = silent,
 ) -> np.ndarray:
     """Train E networks, each from its own initial parameters on its own part of the training points.
@@ -70,6 +85,8 @@ def retrain(
         test: indices of test points, ``[M]``; None takes all.
         together: train ensembles at once, or one network after the other; None chooses what was measured to be faster.
         workers: processes to spread the networks over, each on one core; 1 stays in this process.
+        kept: a folder for what is finished, so that the same call goes on there after an interruption. It is made, and is the caller's to
+            delete. None keeps nothing.
         on_progress: called with ("truth", fraction) after each epoch of an ensemble (with several workers: twice a second); may raise
             ``JobCancelled``, which stops the work.
 
@@ -90,7 +107,9 @@ def retrain(
     size = sum(parameter.numel() for parameter in shell.parameters()) * 4
     chunk = min(ENSEMBLE, max(1, _ENSEMBLE_BYTES // max(size, 1))) if together else _SHARE
     z = data.x_test if test is None else data.x_test[test]
-    work = _Work(parsed.as_dict(), data.x_train, data.y_train, z, training, together)
+    work = _Work(parsed.as_dict(), data.x_train, data.y_train, z, training, together, kept)
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
     parts = [slice(start, start + chunk) for start in range(0, len(masks), chunk)]
     if workers > 1 and len(parts) > 1:
         made = _in_processes(work, masks, seeds, parts, workers, on_progress)
@@ -155,6 +174,22 @@ def _unheard(_done: float) -> None:
 
 
 def _train_part(work: _Work, masks: np.ndarray, seeds: np.ndarray, on_part: Callable[[float], None]) -> np.ndarray:
+    """Logits of some networks, float32 ``[e, M, C]``: trained, or read where they were kept."""
+    place = work.place(masks, seeds)
+    if place is None:
+        return _trained(work, masks, seeds, on_part)
+    try:
+        return np.load(place, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # not there yet, or cut short by a power failure
+        logits = _trained(work, masks, seeds, on_part)
+    unfinished = place.with_suffix(f".{os.getpid()}")
+    with unfinished.open("wb") as file:
+        np.save(file, logits, allow_pickle=False)
+    unfinished.replace(place)
+    return logits
+
+
+def _trained(work: _Work, masks: np.ndarray, seeds: np.ndarray, on_part: Callable[[float], None]) -> np.ndarray:
     """Train some networks and return their logits, float32 ``[e, M, C]``."""
     if work.together:
         rows = torch.from_numpy(np.stack([np.flatnonzero(mask) for mask in masks]))

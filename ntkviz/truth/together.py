@@ -15,7 +15,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ntkviz.models.spec import ArchitectureSpec, build_model
 from ntkviz.truth.recipe import Training
-from ntkviz.truth.train import augmented, draw_augmentation, loss_of, make_optimiser, make_schedule
+from ntkviz.truth.train import augmented, batch_sizes, draw_augmentation, loss_of, make_optimiser, make_schedule
 
 
 def train_together(
@@ -46,7 +46,8 @@ def train_together(
     values, buffers = stack_module_state(models)
     shell = copy.deepcopy(models[0]).to("meta")
     optimiser = make_optimiser(list(values.values()), training, fused=True)
-    schedule = make_schedule(optimiser, rows.shape[1], training)
+    sizes = batch_sizes(rows.shape[1], training.batch_size)
+    schedule = make_schedule(optimiser, len(sizes), training)
 
     def forward(parameters: dict[str, torch.Tensor], state: dict[str, torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
         return functional_call(shell, (parameters, state), (batch,))
@@ -54,7 +55,7 @@ def train_together(
     each, read = vmap(forward), _reader(x, training, generators)
     for epoch in range(training.epochs):
         order = torch.stack([torch.randperm(rows.shape[1], generator=generator) for generator in generators])
-        for batch in rows.gather(1, order).split(training.batch_size, dim=1):
+        for batch in rows.gather(1, order).split(sizes, dim=1):
             logits = each(values, buffers, read(batch))
             loss = loss_of(logits.flatten(0, 1), y[batch].flatten(), reduction="sum") / batch.shape[1]
             optimiser.zero_grad()

@@ -2,6 +2,8 @@
 
 Everything random comes from one generator in a fixed order (initial parameters, then for each epoch the order of the points, then for
 each minibatch its augmentation), so that :mod:`ntkviz.truth.together` can give each of many networks the stream it would have alone.
+
+A last minibatch of a single point is joined to the one before it when the network has BatchNorm: one point has no spread to divide by.
 """
 
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ntkviz.errors import UnsupportedModel
 from ntkviz.models.spec import ArchitectureSpec, build_model
 from ntkviz.truth.recipe import OPTIMISERS, Training
 from ntkviz.types import ProgressFn, silent
@@ -40,6 +43,9 @@ def train(
 
     Returns:
         The network after a fixed number of epochs.
+
+    Raises:
+        UnsupportedModel: when the network has BatchNorm and some minibatch would have one point all the same.
     """
     torch.manual_seed(training.seed)
     model = build_model(spec).train()
@@ -48,9 +54,10 @@ def train(
     if channels_last and inputs.ndim == 4:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing from the stubs
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-    schedule = make_schedule(optimiser, len(y), training)
+    sizes = batch_sizes(len(y), training.batch_size, normed=has_batch_norm(model))
+    schedule = make_schedule(optimiser, len(sizes), training)
     for epoch in range(training.epochs):
-        for batch in torch.randperm(len(y)).split(training.batch_size):
+        for batch in torch.randperm(len(y)).split(sizes):
             changed = augmented(inputs[batch], draw_augmentation(inputs[batch], training))
             loss = loss_of(model(changed), labels[batch])
             optimiser.zero_grad()
@@ -59,6 +66,34 @@ def train(
             schedule.step()
         on_progress("train", (epoch + 1) / training.epochs)
     return model.eval()
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether the network divides by the spread of its minibatch while it is trained."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def batch_sizes(n_points: int, batch_size: int, *, normed: bool = False) -> list[int]:
+    """How many points the minibatches of an epoch have: ``batch_size`` each, and the rest.
+
+    Args:
+        n_points: training points of one network.
+        batch_size: of the recipe.
+        normed: whether the network has BatchNorm; then a rest of one point is joined to the minibatch before it.
+
+    Raises:
+        UnsupportedModel: when a minibatch would have one point all the same.
+    """
+    full, rest = divmod(n_points, batch_size)
+    sizes = [batch_size] * full + [rest] * (rest > 0)
+    if normed and len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    if normed and 1 in sizes:
+        raise UnsupportedModel(
+            f"BatchNorm takes mean and spread of a minibatch, which takes two points or more; with {n_points:,} training points and `batch_size` "
+            f"{batch_size} some would have one. Set `batch_size` to 2 or more, and train on two points or more."
+        )
+    return sizes
 
 
 def loss_of(logits: torch.Tensor, labels: torch.Tensor, *, reduction: str = "mean") -> torch.Tensor:
@@ -87,16 +122,15 @@ def make_optimiser(parameters: list[torch.Tensor], training: Training, *, fused:
     raise ValueError(f"`optimiser` is {training.optimiser!r}; expected {' or '.join(map(repr, OPTIMISERS))}.")
 
 
-def make_schedule(optimiser: torch.optim.Optimizer, n_points: int, training: Training) -> torch.optim.lr_scheduler.LRScheduler:
+def make_schedule(optimiser: torch.optim.Optimizer, n_batches: int, training: Training) -> torch.optim.lr_scheduler.LRScheduler:
     """The learning rate along a cosine to 0, a step a minibatch.
 
     Args:
         optimiser: whose.
-        n_points: training points of one network.
+        n_batches: minibatches in an epoch.
         training: the recipe.
     """
-    steps = training.epochs * -(-n_points // training.batch_size)
-    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs * n_batches)
 
 
 def draw_augmentation(x: torch.Tensor, training: Training, generator: torch.Generator | None = None) -> torch.Tensor | None:

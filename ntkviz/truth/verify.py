@@ -3,12 +3,8 @@
 Letters: N training points, M test points, R seeds, k points that the edits change.
 """
 
-import json
-import os
-import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ntkviz.data.subset import take
-from ntkviz.errors import NtkvizError, StoreCorrupted
+from ntkviz.errors import NtkvizError
 from ntkviz.truth.recipe import Training
+from ntkviz.truth.result_file import read_result, write_result
 from ntkviz.truth.truth import margins_of
 from ntkviz.types import Dataset, ProgressFn, silent
 
@@ -163,40 +160,10 @@ def _named(logits: np.ndarray) -> np.ndarray:
 
 
 def save_verified(path: Path, found: Verified, facts: Mapping[str, Any]) -> None:
-    """Write what was found, in one step.
-
-    Args:
-        path: the file; its folder is made.
-        found: what to write.
-        facts: what it is of, as JSON types.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": _FORMAT, **facts})
-    arrays = {entry.name: getattr(found, entry.name) for entry in fields(Verified)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, facts=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
-    temporary.replace(path)
+    """Write what was found and what it is of; see :func:`ntkviz.truth.result_file.write_result`."""
+    write_result(path, found, facts, form=_FORMAT)
 
 
 def read_verified(path: Path) -> tuple[Verified, dict[str, Any]]:
-    """What :func:`save_verified` wrote, with its facts.
-
-    Raises:
-        StoreCorrupted: when the file is missing, damaged or from another version.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            facts = json.loads(archive["facts"].tobytes())
-            found = Verified(**{entry.name: archive[entry.name] for entry in fields(Verified)})
-        whole = facts.pop("format") == _FORMAT
-    except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise StoreCorrupted(
-            f"The retraining {path.name} cannot be read ({type(error).__name__}: {error}). Run it again."
-        ) from error
-    if not whole:
-        raise StoreCorrupted(f"The retraining {path.name} is of another version. Run it again.")
-    return found, facts
+    """What :func:`save_verified` wrote, with its facts; see :func:`ntkviz.truth.result_file.read_result`."""
+    return read_result(path, Verified, form=_FORMAT)

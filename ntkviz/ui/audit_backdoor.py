@@ -11,30 +11,20 @@ from ntkviz.figures import audit as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import audited, fixes, layout, state
+from ntkviz.ui.audit_suspects import suspected
 from ntkviz.ui.selection import clicked, steady
 from ntkviz.ui.text import escape, number, percent
+from ntkviz.ui.together import count
 
 CHART = "carriers"
-BLIND, MARKED = "every class: what is wrongly predicted as it", "test points that the data mark as triggered"
 
 
 def backdoor(study: Study, data: Dataset) -> None:
     """Suspects, the training points that carry them, and whether those stand apart."""
-    marked = audited.planted(study, data, audited.TRIGGERED, "test")
     st.markdown(f"**{INFO.question}**")
     st.caption(INFO.caveat)
-    source = BLIND
-    if marked is not None:
-        source = state.sticky(st.radio, "Suspects", key="audit_suspects", default=BLIND, options=[BLIND, MARKED], horizontal=True)
-    with st.spinner(f"Tracing predictions back: {audited.estimate(study.n_train, 2)}", show_time=True):
-        if source == MARKED and marked is not None:
-            every = [audited.carriers_of(study, tuple(np.flatnonzero(marked).tolist()))]
-        else:
-            every = list(audited.backdoors(study))
+    every = suspected(study, data)
     if not every:
-        st.info(
-            "The network is right on every test point of this study, so there is no behaviour to trace.", icon=":material/info:"
-        )
         return
     found = _choose(study, every) if len(every) > 1 else every[0]
     _verdict(study, found)
@@ -123,7 +113,7 @@ def _verdict(study: Study, found: Carriers) -> None:
         )
     else:
         st.info(
-            f"**Too few suspects to tell**: {len(found.suspects)} test points are wrongly predicted as {name}; {MIN_SUSPECTS} and more are needed, "
+            f"**Too few suspects to tell**: {count(len(found.suspects))} wrongly predicted as {name}; {MIN_SUSPECTS} and more are needed, "
             f"since a few points share their nearest training points by chance ({apart}).",
             icon=":material/info:",
         )

@@ -9,7 +9,7 @@ from ntkviz.explain.regions import regions
 from ntkviz.figures import behaviour as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import behaved, layout, media, state
+from ntkviz.ui import behaved, layout, media, state, together
 from ntkviz.ui.behaved import Behaviour
 from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
 from ntkviz.ui.points import Outcomes
@@ -19,13 +19,13 @@ from ntkviz.ui.text import escape, percent
 KINDS = {
     "a confusion": "Test points of one class that the network takes for another",
     "all errors": "All test points that the network gets wrong",
-    "points by id": "Any test points, such as those of a cloud on the map",
+    together.KIND: "Any test points: those chosen on the page Map (by a lasso, a box, or rows of its table), or by their ids",
 }
 #: Test points shown as pictures.
 SHOWN = 24
 
 
-def choose(study: Study, points: Outcomes) -> Behaviour | None:
+def choose(study: Study) -> Behaviour | None:
     """The controls; None when nothing is chosen (the page then says what to do)."""
     found = behaved.cells(study)
     left, right = st.columns([3, 4], vertical_alignment="bottom")
@@ -34,17 +34,18 @@ def choose(study: Study, points: Outcomes) -> Behaviour | None:
             st.segmented_control,
             "Behaviour",
             key="behaviour_kind",
-            default="a confusion" if found else "points by id",
+            default="a confusion" if found else together.KIND,
             options=list(KINDS),
             required=True,
             help=". ".join(f"**{name}**: {text}" for name, text in KINDS.items()) + ".",
         )
     with right:
-        if kind == "points by id":
-            return _by_id(study, points)
+        if kind == together.KIND:
+            return _chosen(study)
         if not found:
             st.info(
-                "The network gets all test points of this study right. Choose test points by id.", icon=":material/check_circle:"
+                "The network gets all test points of this study right. Choose test points yourself.",
+                icon=":material/check_circle:",
             )
             return None
         if kind == "all errors":
@@ -197,22 +198,11 @@ def _cell(study: Study, found: dict[str, tuple[int, int, np.ndarray]]) -> Behavi
     return behaved.behaviour(study, f"{names[true]} taken for {names[named]}", inside, target=named)
 
 
-def _by_id(study: Study, points: Outcomes) -> Behaviour | None:
-    names = study.class_names
-    chosen = state.sticky(
-        st.multiselect,
-        "Test points",
-        key="behaviour_points",
-        default=[],
-        options=points.ids.tolist(),
-        format_func=lambda i: f"{i}: {names[points.labels[points.position(i) or 0]]}",
-        placeholder="Type or choose ids",
-        help="Ids are positions in the whole test split; the map shows them.",
-    )
-    places = [points.position(int(i)) for i in chosen]
-    inside = np.array([place for place in places if place is not None], dtype=np.int64)
+def _chosen(study: Study) -> Behaviour | None:
+    inside = together.picker(study)
     if not len(inside):
-        st.info("Choose some test points to explain together.", icon=":material/touch_app:")
+        st.info("Choose some test points to explain together, here or on the map.", icon=":material/touch_app:")
+        st.page_link("pages/map.py", label="Choose them on the map", icon=":material/lasso_select:")
         return None
     return behaved.behaviour(study, "the chosen test points", inside, target=None)
 

@@ -9,16 +9,18 @@ from ntkviz.figures import embedding as figures
 from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import gates, layout, maps, media, state
+from ntkviz.ui import gates, layout, maps, media, state, together
 from ntkviz.ui.maps import Made
 from ntkviz.ui.point_picker import example_rows, tiles
 from ntkviz.ui.points import Outcomes
-from ntkviz.ui.selection import chosen_row, clicked, steady
+from ntkviz.ui.selection import chosen_rows, clicked, encircled, steady
 from ntkviz.ui.text import escape, number, percent
 
 #: A column of words with more states than this cannot be told apart by colour.
 MAX_STATES = 12
 CHART = "map_chart"
+#: What the mouse does on the map -> Plotly's name of it. Where an area is drawn a click chooses nothing, so it is one or the other.
+MOUSE = {"click": "pan", "lasso": "lasso", "box": "select"}
 
 
 def choose(study: Study, data: Dataset) -> dict[str, Made]:
@@ -75,12 +77,20 @@ def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -
         split, position = chosen
         index = study.train_index if split == "train" else study.test_index
         selection = figures.Selection(f"{split}:{index[position]}", [f"train:{i}" for i in study.train_index[near]])
+    several = together.positions(study)
+    mouse = _mouse()
     left, right = st.columns([7, 3], gap="medium") if len(made) == 1 else (st.container(), st.container())
     with left:
         units = {rows[kind].title for kind in made if kind == "kernel_pca"}
-        fig = figures.map_panels(panels, class_names=study.class_names, column=column, selection=selection, units=units)
-        # The callback alone reads the click: drawing the edges changes the figure, and that wipes what the chart returns.
-        layout.figure(steady(fig), _reading(panels, made, column), key=CHART, on_select=_clicked, selection_mode="points")
+        marked = [f"test:{i}" for i in study.test_index[several]]
+        fig = figures.map_panels(
+            panels, class_names=study.class_names, column=column, selection=selection, marked=marked, units=units
+        )
+        fig.update_layout(dragmode=MOUSE[mouse])
+        # The callback alone reads what was selected: drawing it changes the figure, and that wipes what the chart returns.
+        mode = "points" if mouse == "click" else mouse
+        layout.figure(steady(fig), _reading(panels, made, column), key=CHART, on_select=_taken, selection_mode=mode)
+    together.box(study, several)
     with right:
         _side(study, data, points, chosen)
 
@@ -110,20 +120,23 @@ def quality(study: Study, made: dict[str, Made]) -> None:
 def point_list(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> None:
     """All points as a table in which a row can be chosen: the way to the map without a mouse."""
     table = _table(study, data, points, made)
-    with st.expander(f"All {len(table):,} points as a table: choose a row to see its neighbours", icon=":material/table_rows:"):
+    with st.expander(f"All {len(table):,} points as a table", icon=":material/table_rows:"):
+        st.caption("Choose one row to see its neighbours, several to explain their test points together.")
         keys = table["point"].tolist()
 
         def pick() -> None:
-            row = chosen_row("map_table")
-            if row is not None:
-                state.put("map_selected", keys[row])
+            rows = chosen_rows("map_table")
+            if len(rows) == 1:
+                state.put("map_selected", keys[rows[0]])
+            elif rows:
+                together.choose(together.of_keys(keys[row] for row in rows))
 
         numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[5:]}
         st.dataframe(
             table,
             key="map_table",
             on_select=pick,
-            selection_mode="single-row",
+            selection_mode="multi-row",
             hide_index=True,
             column_config=numbers,
             alt="All points of the map with their coordinates.",
@@ -141,8 +154,36 @@ def selected(study: Study) -> tuple[str, int] | None:
     return (words[0], int(found[0])) if len(found) else None
 
 
-def _clicked() -> None:
-    """Remember the point that was clicked."""
+def _mouse() -> str:
+    """What the mouse does, a key of :data:`MOUSE`."""
+    mouse = state.sticky(
+        st.segmented_control,
+        "Mouse",
+        key="map_mouse",
+        default="click",
+        options=list(MOUSE),
+        format_func={"click": "Look at a point", "lasso": "Choose by a lasso", "box": "Choose by a box"}.get,
+        required=True,
+        label_visibility="collapsed",
+    )
+    if mouse != "click":
+        shown = "" if state.get("map_test", True) else " They are not shown: see Options."
+        st.caption(
+            f"Draw around test points (open symbols) to explain them together; training points within do not count.{shown}"
+        )
+    return mouse
+
+
+def _taken() -> None:
+    """Remember the point that was clicked, or the test points within the area that was drawn."""
+    area = encircled(CHART)
+    if area is not None:
+        ids = together.of_keys(area)
+        if ids:
+            together.choose(ids)
+        else:
+            st.toast("There is no test point in that area.", icon=":material/info:")
+        return
     point = clicked(CHART)
     if point is not None:
         state.put("map_selected", point)
@@ -229,8 +270,9 @@ def _side(study: Study, data: Dataset, points: Outcomes, chosen: tuple[str, int]
     """The chosen point and its true neighbours."""
     _search(study, chosen)
     if chosen is None:
+        clicks = state.get("map_mouse", "click") == "click"
         st.info(
-            "Click a point, or find it by its id: lines lead to its true neighbours, however far the map puts them.",
+            f"{'Click a point, or find it' if clicks else 'Find a point'} by its id: lines lead to its true neighbours, however far the map puts them.",
             icon=":material/touch_app:",
         )
         return

@@ -10,7 +10,8 @@ from ntkviz.errors import NtkvizError, StoreCorrupted
 from ntkviz.explain.registry import attributions
 from ntkviz.figures.plane import imitation_truth, reading_plane
 from ntkviz.studies.aligned import mismatch
-from ntkviz.studies.faithfulness import WITHOUT_NETWORK, Candidate, Measured, candidate, control_kernel, faithfulness
+from ntkviz.studies.control import control_kernel
+from ntkviz.studies.faithfulness import WITHOUT_NETWORK, Candidate, Measured, candidate, faithfulness
 from ntkviz.studies.retraining import find_truth, truth_stamp
 from ntkviz.studies.spec import InvalidStudy
 from ntkviz.studies.store import ntkviz_home
@@ -98,7 +99,8 @@ def shown(rows: list[Measured], truth: Truth) -> None:
     table = plane_table(rows)
     layout.figure(imitation_truth(rows, titles), reading_plane(rows), key="plane")
     config = {
-        name: st.column_config.NumberColumn(format="%.3f", width=70) for name in ("LDS", "low", "high", "τ", "beyond classes")
+        name: st.column_config.NumberColumn(format="%.3f", width=70)
+        for name in ("LDS", "low", "high", "τ", "behind the best", "beyond classes")
     }
     config["seconds"] = st.column_config.NumberColumn(format="%.2g", width=70)
     st.dataframe(table, hide_index=True, column_config=config, height="content", alt="Imitation and truth of each attribution.")
@@ -107,6 +109,7 @@ def shown(rows: list[Measured], truth: Truth) -> None:
     st.caption(
         f"LDS: rank correlation of what an attribution foretells for a subset with what retraining on it showed, over {found.n_subsets} random halves and "
         f"{found.n_seeds} seeds, mean over {found.n_points:,} test points. Intervals: 95 %, {found.n_draws} resamples of test points and subsets. "
+        "“Behind the best” of those that are no controls: paired, on the same resamples; “told apart” when the interval of that difference does not hold 0. "
         f"“Beyond classes”: after the class counts of each half are regressed out. Two seeds agree by {fixed(found.seed_to_seed)}, which caps what "
         f"anything can reach at {fixed(found.ceiling)}. "
         + " ".join(escape(note) for note in dict.fromkeys((*found.notes, *truth.notes)))
@@ -121,6 +124,8 @@ def plane_table(rows: list[Measured]) -> pd.DataFrame:
             "LDS": row.lds,
             "low": row.truth.low,
             "high": row.truth.high,
+            "behind the best": row.lead.value,
+            "told apart": row.lead.clear,
             "beyond classes": row.truth.within,
             "τ": row.tau,
             "seconds": row.seconds,

@@ -22,14 +22,37 @@ def clicked(key: str) -> str | None:
     return str(ids[0]) if ids else None
 
 
+def encircled(key: str) -> list[str] | None:
+    """The ids of all points within the lasso or box that was drawn on a chart; for ``on_select``.
+
+    ``None`` when nothing was drawn: a click, or a selection that went with the figure.
+
+    Args:
+        key: of the chart.
+    """
+    found = st.session_state[key]["selection"]
+    if not (found.get("lasso") or found.get("box")):
+        return None
+    return list(dict.fromkeys(str(point["customdata"][0]) for point in found["points"] if point.get("customdata")))
+
+
+def chosen_rows(key: str) -> list[int]:
+    """The rows that are chosen in a table, for ``on_select``.
+
+    Args:
+        key: of the table.
+    """
+    return [int(row) for row in st.session_state[key]["selection"]["rows"]]
+
+
 def chosen_row(key: str) -> int | None:
     """The row that was chosen in a table, for ``on_select``; ``None`` when it was let go.
 
     Args:
         key: of the table.
     """
-    rows = st.session_state[key]["selection"]["rows"]
-    return int(rows[0]) if rows else None
+    rows = chosen_rows(key)
+    return rows[0] if rows else None
 
 
 def steady(fig: "go.Figure") -> "go.Figure":

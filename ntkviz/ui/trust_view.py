@@ -1,5 +1,6 @@
 """The trust badge: beside a point on the page Explain, and its reliability on the page "Can I trust it?"."""
 
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -8,7 +9,7 @@ import streamlit as st
 from ntkviz.fidelity.evidence import PARTS
 from ntkviz.fidelity.trust import AVOID, TRUST, VERDICTS, Trust
 from ntkviz.figures.trust import reading_reliability, reliability_bars
-from ntkviz.studies.perturbed import perturbed_logits
+from ntkviz.studies.perturbed import perturbed_in_child
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.trusted import Badges, badges, foretells
@@ -177,12 +178,7 @@ def _with_retraining(study: Study) -> bool:
 def _badges(home: str, study_key: str, with_retraining: bool, with_changes: bool, made: str) -> Badges:
     study = cached.study(study_key)
     truth, reason = available(study) if with_retraining else (None, "")
-    changed = None
-    if with_changes:
-        from ntkviz.studies.subjects import load_subject_model
-
-        subject = study.spec.subject_id
-        changed = perturbed_logits(study, cached.dataset(subject), load_subject_model(subject), copies=COPIES)
+    changed = perturbed_in_child(study, home=Path(home), copies=COPIES) if with_changes else None
     found = badges(study, truth, changed)
     if found.removal is None and not found.why_none:
         return found

@@ -9,6 +9,7 @@ import streamlit as st
 
 from ntkviz.errors import StoreCorrupted
 from ntkviz.explain.calibration import Calibration, calibrate_seeds
+from ntkviz.explain.stretch import Stretch
 from ntkviz.explain.what_if import Edit, remove
 from ntkviz.figures import what_if as figures
 from ntkviz.studies.retraining import (
@@ -23,7 +24,7 @@ from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject
 from ntkviz.truth.verify import Verified
-from ntkviz.ui import cached, gates, layout, progress, recipe_form, state
+from ntkviz.ui import cached, gates, layout, progress, recipe_form, state, stretched
 from ntkviz.ui import what_if_state as tried
 from ntkviz.ui.text import escape, number, percent
 
@@ -33,7 +34,7 @@ FEWEST_SEEDS, MOST_SEEDS = 2, 20
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Predicted and retrained changes of the margin, ``[R, M]`` each.
+    """Predicted and retrained changes of the margin, ``[R, M]`` each. Predictions are in the surrogate's own units.
 
     Attributes:
         asked: what was retrained.
@@ -41,8 +42,9 @@ class Compared:
         test: int ``[M]``, positions among the study's test points.
         edits: predicted, the same row for each seed.
         random: predicted for the random points of each seed.
-        with_edits: calibration of the edits.
-        with_random: calibration of the random removals.
+        stretch: by which predictions are multiplied before they are compared; None leaves them as they are.
+        with_edits: calibration of the edits, stretched.
+        with_random: calibration of the random removals, stretched.
         noise: what seeds alone move a mean change by, log-odds.
         alike: share of the study's test points to which the retrained networks give the class that the explained one gives.
     """
@@ -52,10 +54,16 @@ class Compared:
     test: np.ndarray
     edits: np.ndarray
     random: np.ndarray
+    stretch: Stretch | None
     with_edits: Calibration
     with_random: Calibration
     noise: float
     alike: float
+
+    @property
+    def factor(self) -> float:
+        """By how much predictions are multiplied."""
+        return 1.0 if self.stretch is None else self.stretch.factor.value
 
 
 @gates.guarded()
@@ -86,7 +94,9 @@ def compared(study: Study, path: Path) -> Compared:
     Raises:
         StoreCorrupted: when the file cannot be read, or is of other points.
     """
-    return _compared(str(ntkviz_home()), study.key, str(path), path.stat().st_mtime_ns)
+    size = stretched.applied(study)
+    factor = 1.0 if size is None else size.factor.value
+    return _compared(str(ntkviz_home()), study.key, str(path), path.stat().st_mtime_ns, factor, size)
 
 
 def reading(shown: Compared) -> str:
@@ -100,10 +110,9 @@ def reading(shown: Compared) -> str:
         )
     slope, link = shown.with_edits.slope, shown.with_edits.correlation
     if np.isfinite(link.low) and link.low > 0:
-        size = (
-            "by as much as predicted" if slope.low <= 1 <= slope.high else f"by {number(slope.value, 2)} times what was predicted"
-        )
-        verdict = f"The prediction holds: retrained margins move in the predicted direction, {size}"
+        units = " in the surrogate's own units" if shown.stretch is None else ", stretched"
+        size = "as much as" if slope.low <= 1 <= slope.high else f"{number(slope.value, 2)} times"
+        verdict = f"The prediction holds: retrained margins move in the predicted direction, by {size} what was predicted{units}"
     else:
         verdict = "Retraining does not confirm the prediction: changes do not follow the predicted ones"
     k = shown.found.removed.shape[1]
@@ -120,9 +129,9 @@ def changes_table(study: Study, shown: Compared) -> pd.DataFrame:
         {
             "test point": found.test,
             "label": [names[c] for c in found.y_test],
-            "predicted change": shown.edits.mean(axis=0),
+            **stretched.columns("predicted change", shown.edits.mean(axis=0), shown.stretch),
             "retrained change": (found.after - found.before).mean(axis=0),
-            "predicted, random": shown.random.mean(axis=0),
+            **stretched.columns("predicted, random", shown.random.mean(axis=0), shown.stretch),
             "retrained, random": (found.random - found.before).mean(axis=0),
             "margin before": found.before.mean(axis=0),
             "margin after": found.after.mean(axis=0),
@@ -192,12 +201,21 @@ def _results(study: Study, made: list[Path]) -> None:
     measured = shown.found.after - shown.found.before, shown.found.random - shown.found.before
     k = shown.found.removed.shape[1]
     sets = [
-        figures.Changes("with the edits", shown.edits.mean(axis=0), measured[0].mean(axis=0), shown.with_edits),
+        figures.Changes("with the edits", shown.factor * shown.edits.mean(axis=0), measured[0].mean(axis=0), shown.with_edits),
         figures.Changes(
-            f"{k} random removed", shown.random.mean(axis=0), measured[1].mean(axis=0), shown.with_random, baseline=True
+            f"{k} random removed",
+            shown.factor * shown.random.mean(axis=0),
+            measured[1].mean(axis=0),
+            shown.with_random,
+            baseline=True,
         ),
     ]
-    layout.figure(figures.calibration_plot(sets), figures.reading_calibration(sets), changes_table(study, shown), key="verified")
+    layout.figure(
+        figures.calibration_plot(sets, stretch=shown.factor),
+        figures.reading_calibration(sets),
+        changes_table(study, shown),
+        key="verified",
+    )
     for note in notes(study, shown):
         st.caption(f":material/info: {escape(note, limit=700)}")
     if shown.asked.edits != tried.edits(study):
@@ -224,8 +242,17 @@ def notes(study: Study, shown: Compared) -> list[str]:
             f"The surrogate knows {study.n_train:,} of the {whole:,} training points that the networks are trained on, so one of them weighs more in "
             "the prediction than in the network."
         )
-    if model is not None and model.surrogate.kind == "ridge":
+    if shown.stretch is not None:
+        told.append(
+            f"Predictions are drawn stretched by {stretched.interval(shown.stretch.factor)}, which retrainings on random halves ask for. The intervals of "
+            "the slopes do not hold that of the stretch."
+        )
+    elif model is not None and model.surrogate.kind == "ridge":
         told.append("The surrogate's scores are regressed labels and no log-odds: read the correlation, not the slope.")
+    else:
+        told.append(
+            "Predictions are drawn in the surrogate's own units, without a stretch: read the correlation, and the slope as the factor."
+        )
     if study.n_test > MOST_TEST:
         told.append(f"{MOST_TEST:,} of the study's {study.n_test:,} test points were asked about, evenly by class.")
     return [*told, *dict.fromkeys((*shown.with_edits.notes, *shown.with_random.notes))]
@@ -246,7 +273,7 @@ def _most(named: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Comparing predicted with retrained changes …")
-def _compared(home: str, study_key: str, path: str, stamp: int) -> Compared:
+def _compared(home: str, study_key: str, path: str, stamp: int, factor: float, _stretch: Stretch | None) -> Compared:
     study, (asked, found) = cached.study(study_key), load_verification(Path(path))
     model = tried.model_of(home, study_key)
     order = np.argsort(study.test_index)
@@ -273,8 +300,9 @@ def _compared(home: str, study_key: str, path: str, stamp: int) -> Compared:
         test=test,
         edits=edits,
         random=random,
-        with_edits=calibrate_seeds(edits, found.after - found.before),
-        with_random=calibrate_seeds(random, found.random - found.before),
+        stretch=_stretch,
+        with_edits=calibrate_seeds(factor * edits, found.after - found.before),
+        with_random=calibrate_seeds(factor * random, found.random - found.before),
         noise=float(np.sqrt(scatter / n_seeds)),
         alike=float((found.named_before == network).mean()),
     )

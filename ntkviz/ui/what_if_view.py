@@ -12,7 +12,7 @@ from ntkviz.figures import what_if as figures
 from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import layout, media, state
+from ntkviz.ui import layout, media, state, stretched
 from ntkviz.ui import what_if_state as tried
 from ntkviz.ui.map_view import selected
 from ntkviz.ui.point_picker import TRUE_LABEL, example_rows, meta_columns, picture, picture_column, tiles, true_class
@@ -46,12 +46,15 @@ def answer_of(study: Study, data: Dataset, points: Outcomes, m: int, found: What
         np.exp(scores_of(found.scores_after[m : m + 1]).log_probability[0]),
     )
     with right:
-        cells = st.columns(3)
+        size = stretched.applied(study)
+        cells = st.columns(3 if size is None else 4)
         cells[0].metric("Class", escape(names[now]), delta=None if was == now else f"was {escape(names[was])}", delta_color="off")
         odds = float(found.margin_after[m]), float(found.margin_after[m] - found.margin_before[m])
         cells[1].metric(f"Log-odds of {escape(names[was])}", number(odds[0]), delta=f"{odds[1]:+.3g}" if found.n_points else None)
+        if size is not None:
+            stretched.metric(cells[2], study, size, m, was, odds[1] if found.n_points else None)
         change = float(after[was] - before[was])
-        cells[2].metric(
+        cells[-1].metric(
             f"Probability of {escape(names[was])}", f"{after[was]:.3f}", delta=f"{change:+.3f}" if found.n_points else None
         )
         if found.predicted_before[m] != points.network[m]:
@@ -111,7 +114,9 @@ def others(study: Study, points: Outcomes, m: int, found: WhatIf) -> None:
             "before": [names[c] for c in found.predicted_before[shown]],
             "after": [names[c] for c in found.predicted_after[shown]],
             "network": [names[c] for c in points.network[shown]],
-            "change of log-odds": (found.margin_after - found.margin_before)[shown],
+            **stretched.columns(
+                "change of log-odds", (found.margin_after - found.margin_before)[shown], stretched.applied(study)
+            ),
         }
     )
     layout.data_table(table, key="changed_points", label="Test points that change")
@@ -242,7 +247,7 @@ def _effect_table(study: Study, data: Dataset, values: np.ndarray, labels: np.nd
         {
             "training point": ids,
             "label": [study.class_names[c] for c in labels[order]],
-            "effect": values[order],
+            **stretched.columns("effect", values[order], stretched.applied(study)),
             **meta_columns(data, "train", ids),
         }
     )

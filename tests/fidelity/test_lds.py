@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from ntkviz.fidelity.ceiling import noise_ceiling
-from ntkviz.fidelity.lds import lds, lds_of_several, paired_difference, specificity
+from ntkviz.fidelity.lds import compare, lds, paired_difference, specificity
 from ntkviz.fidelity.ranks import levelled, rank_correlations
 
 N, M, S, R, C = 80, 30, 60, 4, 4
@@ -179,7 +179,7 @@ def test_one_seed_has_no_ceiling_and_unrelated_seeds_have_none_above_zero() -> N
 def test_a_paired_difference_is_narrower_than_the_intervals_apart() -> None:
     given = made(1.0)
     worse = given["effects"] + 0.7 * rng(13).normal(size=(M, N))
-    both = lds_of_several([given["effects"], worse], given["masks"], given["margins"])
+    both = compare([given["effects"], worse], given["masks"], given["margins"]).found
     found = paired_difference(given["effects"], worse, given["masks"], given["margins"])
     assert found.value == pytest.approx(both[0].value - both[1].value)
     assert 0 < found.low < found.value < found.high
@@ -187,6 +187,35 @@ def test_a_paired_difference_is_narrower_than_the_intervals_apart() -> None:
     assert found.share_better > 0.8
     same = paired_difference(given["effects"], given["effects"], given["masks"], given["margins"])
     assert (same.value, same.low, same.high, same.share_better) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("seed", range(21, 24))
+def test_a_small_consistent_difference_is_told_apart_though_the_intervals_overlap(seed: int) -> None:
+    given = made(1.5)
+    draw = rng(seed)
+    shared = given["effects"] + 0.5 * draw.normal(size=(M, N))
+    several = [shared, shared + 0.5 * draw.normal(size=(M, N)), shared]
+    found = compare(several, given["masks"], given["margins"])
+    first, second, _ = found.found
+    assert first.value > second.value
+    assert second.high > first.low, "their own intervals overlap"
+    assert found.difference(0, 1).clear
+    assert found.difference(1, 0).clear
+    assert found.difference(0, 1) == paired_difference(several[0], several[1], given["masks"], given["margins"])
+    assert not found.difference(0, 2).clear
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_that_are_equally_far_off_are_not_told_apart(seed: int) -> None:
+    given = made(1.0)
+    off = rng(30 + seed).normal(size=(2, M, N))
+    found = compare([given["effects"] + one for one in off], given["masks"], given["margins"])
+    assert not found.difference(0, 1).clear
+
+
+def test_without_draws_nothing_is_told_apart() -> None:
+    given = made()
+    assert not paired_difference(given["effects"], -given["effects"], given["masks"], given["margins"], n_draws=0).clear
 
 
 def test_specificity_is_positive_for_the_own_seed_only() -> None:

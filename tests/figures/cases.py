@@ -12,6 +12,7 @@ from ntkviz.explain.calibration import calibrate
 from ntkviz.explain.layers import LayerShares, norm_against_angle
 from ntkviz.explain.regions import Regions
 from ntkviz.fidelity.lds import Lds
+from ntkviz.fidelity.removal import removals
 from ntkviz.fidelity.trust import Reliability
 from ntkviz.figures import (
     attribution,
@@ -25,6 +26,7 @@ from ntkviz.figures import (
     matrix,
     plane,
     probability,
+    removal,
     spectrum,
     trust,
     waterfall,
@@ -123,6 +125,10 @@ CHANGES = [
     what_if.Changes(HOSTILE, NETWORK, 0.8 * NETWORK, calibrate(NETWORK, 0.8 * NETWORK, n_bootstrap=20)),
     what_if.Changes("random", np.zeros(M), NETWORK, calibrate(np.zeros(M), NETWORK, n_bootstrap=20), baseline=True),
 ]
+REMOVALS = [
+    removals(rng().normal(size=(5, 2)), {"own": rng().normal(size=(5, 2)) - k, HOSTILE: rng().normal(size=(5, 2))}, k=k)
+    for k in (2, 5)
+]
 
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "kernel panels": lambda: matrix.kernel_panels(KERNELS, LABELS, NAMES),
@@ -174,6 +180,10 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "before and after": lambda: what_if.before_after(*PROBABILITIES, NAMES, true_class=1),
     "flip": lambda: what_if.flip_path(np.array([0, 2, 5]), np.array([1.0, 0.3, -0.1]), label=HOSTILE, n_kept=4, flipped=True),
     "calibration": lambda: what_if.calibration_plot(CHANGES),
+    "removal": lambda: removal.removal_bars(REMOVALS, {"own": HOSTILE}),
+    "removal of one point": lambda: removal.removal_bars(
+        [removals(np.ones(1), {"own": np.zeros(1), "b": -np.ones(1)}, k=1)], {"b": HOSTILE}
+    ),
     "carriers": lambda: behaviour.carrier_bars(CARRIERS, target=HOSTILE),
     "regions": lambda: behaviour.region_bars(REGIONS),
     "density": lambda: density.density_map(rng().normal(size=(900, 2)), np.arange(900) % C, NAMES, n_sample=100),

@@ -28,6 +28,16 @@ def test_every_point_is_drawn_once_at_its_place_under_its_id(column: Column | No
             np.testing.assert_allclose(places[str(key)], xy, rtol=1e-6)
 
 
+def test_points_chosen_together_are_framed_on_every_map() -> None:
+    some = [TEST.keys()[1], TEST.keys()[4], "test:nobody"]
+    figure: Any = embedding.map_panels({"UMAP": (TRAIN, TEST), "t-SNE": (TRAIN, TEST)}, class_names=NAMES, marked=some)
+    frames = [trace for trace in figure.data if trace.name == "chosen together"]
+    assert [[row[0] for row in trace.customdata] for trace in frames] == [some[:2]] * 2
+    np.testing.assert_allclose(np.column_stack([frames[0].x, frames[0].y]), TEST.xy[[1, 4]], rtol=1e-6)
+    plain: Any = embedding.map_scatter(TRAIN, TEST, class_names=NAMES)
+    assert not [trace for trace in plain.data if trace.name == "chosen together"]
+
+
 def test_one_trace_a_class_and_open_symbols_for_test_points() -> None:
     figure = embedding.map_scatter(TRAIN, TEST, class_names=ABC)
     assert len(dots(figure)) == 2 * 4

@@ -146,6 +146,31 @@ def test_progress_rises_to_one(monkeypatch):
     assert len(seen) > 3 * SGD.epochs  # three ensembles
 
 
+def test_an_interrupted_call_goes_on_where_it_stopped(monkeypatch, tmp_path):
+    monkeypatch.setattr(room, "ENSEMBLE", 3)
+    data, masks, seeds = images(), half_subsets(30, 8, 0), np.arange(8)
+    whole = retrain(MLP, data, masks, seeds, SGD)
+
+    def stop(_stage: str, fraction: float) -> None:
+        if fraction > 0.5:
+            raise JobCancelled("stop")
+
+    with pytest.raises(JobCancelled):
+        retrain(MLP, data, masks, seeds, SGD, kept=tmp_path, on_progress=stop)
+    finished = sorted(tmp_path.iterdir())
+    assert len(finished) == 1
+    finished[0].write_bytes(finished[0].read_bytes()[:-5])  # cut short: trained again
+    trained = []
+    real = room._trained
+    monkeypatch.setattr(room, "_trained", lambda work, m, s, on_part: trained.append(len(s)) or real(work, m, s, on_part))
+    np.testing.assert_array_equal(retrain(MLP, data, masks, seeds, SGD, kept=tmp_path), whole)
+    assert trained == [3, 3, 2]
+    np.testing.assert_array_equal(retrain(MLP, data, masks, seeds, SGD, kept=tmp_path), whole)
+    assert trained == [3, 3, 2]
+    retrain(MLP, data, masks, seeds, replace(SGD, learning_rate=0.2), kept=tmp_path)  # another recipe: nothing fits
+    assert trained == [3, 3, 2, 3, 3, 2]
+
+
 @pytest.mark.slow
 def test_worker_processes_give_the_same_networks_and_stop_when_told(monkeypatch: pytest.MonkeyPatch):
     # A spawned child imports the caller's main module, and a test of pages leaves one of its own behind.
