@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ntkviz.cli_cluster import add_cluster_arguments, cluster
+from ntkviz.cli_export import add_export_arguments, count, export
 from ntkviz.cli_output import ProgressLine, print_json, print_studies, print_table
 from ntkviz.errors import NtkvizError
 
@@ -17,6 +20,7 @@ _EPILOG = """examples:
   python -m ntkviz run --sample mnist-mlp --kernel trntk --surrogate kglm --n-train 1000 --n-test 500
   python -m ntkviz run --model w.safetensors --architecture net.json --data points.npz --kernel ck
   python -m ntkviz export --study latest --to report
+  python -m ntkviz export --module net.py --model weights.pt --shape 1,28,28 --to model.pt2
   python -m ntkviz doctor
 
 The folder of the store is NTKVIZ_HOME, otherwise the system's folder for user data. Exit codes: 0 done, 1 something is
@@ -61,19 +65,33 @@ def _parser() -> argparse.ArgumentParser:
         ("samples", _samples, "list the bundled sample studies"),
         ("studies", _studies, "list the studies that were made"),
         ("jobs", _jobs, "list the jobs"),
+        ("serve", _serve, "serve the dashboard, and run its jobs"),
+        ("worker", _worker, "run the jobs that pages ask for, until it is stopped"),
+        ("cluster", cluster, "run a Dask cluster for large kernels, until it is stopped"),
         ("doctor", _doctor, "look whether everything is in place"),
         ("verify", _verify, "compare every stored file with its hash"),
-        ("export", _export, "write a study as tables, to read without ntkviz"),
+        ("export", export, "write a study as tables, or a network as one .pt2 file"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--json", action="store_true", help="print JSON")
         command.set_defaults(command=function)
-        if name != "samples":
+        if name not in {"samples", "cluster"}:
             _add_home(command)
+        if name == "cluster":
+            add_cluster_arguments(command)
+        if name == "serve":
+            command.add_argument("--port", type=int, default=8501, help="default %(default)s")
+            command.add_argument("--host", default="127.0.0.1", help="default %(default)s")
+            command.add_argument("--processes", type=count, default=1, metavar="P", help="that draw pages (default %(default)s)")
+            command.add_argument("--no-jobs", action="store_true", help="where `worker` is a service of its own")
+        if name == "worker":
+            command.add_argument(
+                "--idle", type=float, default=math.inf, metavar="SECONDS", help="end after so long without a job"
+            )
         if name == "verify":
             command.add_argument("--discard", action="store_true", help="delete what is damaged")
         if name == "export":
-            _add_export(command)
+            add_export_arguments(command)
     return parser
 
 
@@ -81,22 +99,13 @@ def _add_home(command: argparse.ArgumentParser) -> None:
     command.add_argument("--home", type=Path, metavar="DIR", help="the folder of the store; default NTKVIZ_HOME")
 
 
-def _add_export(command: argparse.ArgumentParser) -> None:
-    from ntkviz.studies.export import PARTS
-
-    command.add_argument("--study", default="latest", metavar="KEY", help="the beginning of a study's key, or latest")
-    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="made when missing")
-    command.add_argument("--what", action="append", choices=PARTS, help="one part; may be repeated; default all")
-    command.add_argument("--top", type=_count, default=10, metavar="K", help="training points a test point (default %(default)s)")
-
-
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="make a study", description="Make a study, or open it when the store has it.")
     run.set_defaults(command=_run)
     run.add_argument("--sample", metavar="NAME", help="a bundled sample, see `samples`")
     run.add_argument("--upload", metavar="ID", help="the id of a model that was brought before")
-    run.add_argument("--model", type=Path, metavar="WEIGHTS", help="weights of your own: .safetensors, or a .pt state dict")
-    run.add_argument("--architecture", type=Path, metavar="JSON", help="what the weights are of")
+    run.add_argument("--model", type=Path, metavar="WEIGHTS", help="your own: .pt2, .safetensors, or a .pt state dict")
+    run.add_argument("--architecture", type=Path, metavar="JSON", help="what the weights are of; a .pt2 carries its own")
     run.add_argument("--data", type=Path, metavar="FILE", help="the data of your own: .npz, .csv, .jsonl or .zip")
     run.add_argument("--kernel", action="append", metavar="KIND", help="default trntk; may be repeated")
     run.add_argument("--surrogate", action="append", metavar="KIND", help="default kglm; may be repeated")
@@ -118,15 +127,8 @@ def _add_run(commands: Any) -> None:
     _add_home(run)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1; got {text}")
-    return value
-
-
 def _size(text: str) -> int | None:
-    return None if text == "all" else _count(text)
+    return None if text == "all" else count(text)
 
 
 def _choices(words: list[str]) -> dict[str, Any]:
@@ -206,6 +208,23 @@ def _jobs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _serve(options: argparse.Namespace) -> int:
+    from ntkviz.serving.serve import serve
+
+    return serve(port=options.port, host=options.host, processes=options.processes, jobs=not options.no_jobs)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from ntkviz.studies.store import Store
+    from ntkviz.studies.supervisor import supervise
+
+    root = Store(options.home).home
+    if not supervise(root, idle_seconds=options.idle):
+        print(f"ntkviz: another worker serves {root} already", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _run(options: argparse.Namespace) -> int:
     from ntkviz.studies.store import Store
 
@@ -281,7 +300,7 @@ def _subject(options: argparse.Namespace, home: Path) -> dict[str, str]:
     given = [options.sample is not None, options.upload is not None, any(path is not None for path in own)]
     if sum(given) != 1 or (given[2] and None in (options.model, options.data)):
         raise InvalidStudy(
-            "Say what to study: --sample NAME, or --upload ID, or --model WEIGHTS --architecture JSON --data FILE."
+            "Say what to study: --sample NAME, or --upload ID, or --model WEIGHTS (with --architecture JSON, unless it is a .pt2) --data FILE."
         )
     if options.sample:
         return {"sample": options.sample}
@@ -292,20 +311,6 @@ def _subject(options: argparse.Namespace, home: Path) -> dict[str, str]:
     subject = register_upload(options.model, options.data, architecture=options.architecture, home=home)
     print(f"ntkviz: taken in as {subject.id}", file=sys.stderr)
     return {"upload": subject.id}
-
-
-def _export(options: argparse.Namespace) -> int:
-    from ntkviz.studies.export import export_study
-    from ntkviz.studies.store import Store
-
-    store = Store(options.home)
-    study = store.load_study(store.find(options.study))
-    files = export_study(study, options.to, what=options.what, top=options.top)
-    if options.json:
-        print_json({"study": study.key, "folder": str(options.to), "files": [path.name for path in files]})
-    else:
-        print(f"{options.to}: {', '.join(path.name for path in files)}")
-    return 0
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -1,8 +1,7 @@
 import streamlit as st
 
-from ntkviz.ui import behaved, cached, gates, layout, points
+from ntkviz.ui import answers, behaved, cached, gates, layout, points
 from ntkviz.ui import behaviour_view as view
-from ntkviz.ui import what_if_state as tried
 
 study = gates.need_study()
 layout.page("Behaviours", "Which groups of training examples carry a kind of answer, such as the errors from 4 to 9?", study)
@@ -10,12 +9,8 @@ layout.page("Behaviours", "Which groups of training examples carry a kind of ans
 with gates.guarded():
     data = cached.dataset(study.spec.subject_id)
     listed = points.outcomes(study)
-    found = tried.answering(study)
-    if found.model is None:
-        st.info(found.problem, icon=":material/info:")
-        st.stop()
-    st.caption(tried.told(study, found))
-    chosen = view.choose(study, listed)
+    answers.need_answers(study)
+    chosen = view.choose(study)
     if chosen is None:
         st.stop()
     view.about(study, data, chosen)

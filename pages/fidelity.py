@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import cached, gates, layout, plane_view, points, trust_view
+from ntkviz.ui import cached, gates, layout, plane_view, points, removal_trial, trust_view
 from ntkviz.ui import fidelity_view as view
 from ntkviz.ui.compared import compared
 
@@ -14,6 +14,9 @@ with gates.guarded():
 
     st.subheader("Imitation and truth", anchor="truth")
     plane_view.plane(study)
+
+    st.subheader("Remove and retrain", anchor="removal")
+    removal_trial.trial(study)
 
     st.subheader("Which points to trust", anchor="trust")
     trust_view.reliability(study)

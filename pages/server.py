@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import gates, health, layout, storage
+from ntkviz.ui import gates, health, layout, person, sharing, storage
 
 layout.page("Server", "Is everything in order, what takes up room, and what ran?")
 
@@ -8,13 +8,17 @@ with gates.guarded():
     st.subheader("Health", anchor="health")
     health.show_health()
 
-with gates.guarded():
-    st.subheader("Jobs", anchor="jobs")
-    storage.show_jobs()
+if person.may_change():
+    with gates.guarded():
+        sharing.show_people()
 
-with gates.guarded():
-    st.subheader("Storage", anchor="storage")
-    storage.show_storage()
+    with gates.guarded():
+        st.subheader("Jobs", anchor="jobs")
+        storage.show_jobs()
+
+    with gates.guarded():
+        st.subheader("Storage", anchor="storage")
+        storage.show_storage()
 
 with gates.guarded():
     left, right = st.columns([5, 2], gap="medium")

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import cached, gates, layout, point_picker, points, verify_view
+from ntkviz.ui import answers, cached, gates, layout, point_picker, points, stretched, verify_view
 from ntkviz.ui import what_if_state as tried
 from ntkviz.ui import what_if_view as view
 
@@ -10,11 +10,8 @@ layout.page("What if?", "What would be said if some training examples had not be
 with gates.guarded():
     data = cached.dataset(study.spec.subject_id)
     listed = points.outcomes(study)
-    found = tried.answering(study)
-    if found.model is None:
-        st.info(found.problem, icon=":material/info:")
-        st.stop()
-    st.caption(tried.told(study, found))
+    answers.need_answers(study)
+    stretched.sizes(study)
     above = st.container()
     left, right = st.columns([2, 3], gap="medium")
     with above:

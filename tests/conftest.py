@@ -31,6 +31,12 @@ def _measured_here() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _supervisors_leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that a test brought up does not outlive it by half a minute."""
+    monkeypatch.setattr("ntkviz.studies.supervisor.IDLE_SECONDS", 2.0)
+
+
+@pytest.fixture(autouse=True)
 def _home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own studies."""
     monkeypatch.setenv("NTKVIZ_HOME", str(tmp_path_factory.mktemp("home")))

@@ -85,11 +85,34 @@ def kernel_matrix(
             ``NonDeterministicModel`` and ``BatchDependentModel``.
         BudgetExceeded: when the result does not fit in ``memory_mb``.
     """
-    with held(model, x, z) as (module, (xt, zt)):
-        request = _request(module, xt, zt, y, yz, seed=seed, memory_mb=memory_mb, on_progress=on_progress)
-        blocks = _blocks(request, kind, options)
+    blocks = pair_blocks(model, x, z, kind=kind, y=y, yz=yz, seed=seed, memory_mb=memory_mb, on_progress=on_progress, **options)
     blocks = blocks.normalised() if normalize else blocks
     return blocks.train if z is None else blocks.rows
+
+
+def pair_blocks(
+    model: nn.Module,
+    x: Array,
+    z: Array | None = None,
+    *,
+    kind: str = "trntk",
+    y: Array | None = None,
+    yz: Array | None = None,
+    seed: int = 0,
+    memory_mb: int = 4096,
+    on_progress: ProgressFn = silent,
+    **options: object,
+) -> KernelBlocks:
+    """The raw kernel between points x and z, with the diagonals that make it a cosine and with its notes.
+
+    Args and errors are those of :func:`kernel_matrix`.
+
+    Returns:
+        Blocks with train ``[N, N]`` of x when z is None, otherwise with rows ``[N, M]`` of x against z.
+    """
+    with held(model, x, z) as (module, (xt, zt)):
+        request = _request(module, xt, zt, y, yz, seed=seed, memory_mb=memory_mb, on_progress=on_progress)
+        return _blocks(request, kind, options)
 
 
 def layer_kernels(

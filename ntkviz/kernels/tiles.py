@@ -5,14 +5,16 @@ company it is computed (with the same number of threads on the same kind of mach
 tile, so larger tiles cost less in all; a job that is stopped loses the tile in hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from ntkviz.kernels.matrix import Array, kernel_blocks, kernel_matrix
+from ntkviz.kernels.blocks import KernelBlocks
+from ntkviz.kernels.matrix import Array, pair_blocks
 from ntkviz.types import ProgressFn, silent
 
 
@@ -61,6 +63,23 @@ def tiles(n: int, m: int = 0, *, size: int = 2048) -> Iterator[Tile]:
             yield Tile("rows", range(a, min(m, a + size)), columns)
 
 
+@dataclass(frozen=True)
+class TileValues:
+    """What was computed of a tile of the raw kernel.
+
+    Attributes:
+        values: float32 ``[rows, columns]``; on the diagonal exactly symmetric.
+        diagonal: float64 ``[rows]``, each point of the rows with itself.
+        path: how gradients were computed, see :class:`ntkviz.kernels.blocks.KernelBlocks`.
+        notes: what a person should know of it.
+    """
+
+    values: np.ndarray
+    diagonal: np.ndarray
+    path: str
+    notes: tuple[str, ...] = ()
+
+
 def compute_tile(
     model: nn.Module,
     x_train: Array,
@@ -72,7 +91,7 @@ def compute_tile(
     memory_mb: int = 4096,
     on_progress: ProgressFn = silent,
     **options: Any,
-) -> np.ndarray:
+) -> TileValues:
     """One tile of the raw kernel.
 
     Args:
@@ -86,9 +105,6 @@ def compute_tile(
         on_progress: may raise ``JobCancelled``.
         **options: of the kind.
 
-    Returns:
-        float32 ``[rows, columns]``; a tile on the diagonal is exactly symmetric.
-
     Raises:
         ValueError: for a sketch, or a tile of further points that are not there.
     """
@@ -98,41 +114,58 @@ def compute_tile(
     source = x_train if tile.part == "train" else x_rows
     if source is None:
         raise ValueError(f"Tile {tile.name} needs further points x_rows, got None.")
-    rows = None if tile.on_diagonal else source[tile.rows.start : tile.rows.stop]
-    first, second = (columns, None) if rows is None else (rows, columns)
-    return kernel_matrix(
-        model, first, second, kind=kind, normalize=False, seed=seed, memory_mb=memory_mb, on_progress=on_progress, **options
-    )
+    shared: dict[str, Any] = {"kind": kind, "seed": seed, "memory_mb": memory_mb, "on_progress": on_progress, **options}
+    if tile.on_diagonal:
+        made = pair_blocks(model, columns, **shared)
+        return TileValues(made.train, made.train_diagonal, made.path, made.notes)
+    made = pair_blocks(model, source[tile.rows.start : tile.rows.stop], columns, **shared)
+    return TileValues(made.rows, made.rows_diagonal, made.path, made.notes)
 
 
-def diagonal(model: nn.Module, x: Array, *, kind: str = "trntk", seed: int = 0, **options: Any) -> np.ndarray:
-    """Each point with itself, float64 ``[n]``: what further points need to become cosine similarities."""
-    return kernel_blocks(model, x[:1], x, kind=kind, seed=seed, **options).rows_diagonal
+def threads() -> int:
+    """How many threads a tile is computed with in this process: a tile has the same bits for the same number of them."""
+    return torch.get_num_threads()
 
 
-def assemble(parts: dict[Tile, np.ndarray], n: int, m: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def use_threads(count: int) -> None:
+    """Compute with so many threads from now on."""
+    torch.set_num_threads(count)
+
+
+def assemble(parts: Iterable[tuple[Tile, TileValues]], n: int, m: int = 0, *, kind: str = "trntk") -> KernelBlocks:
     """The whole kernel from all its tiles.
 
     Args:
-        parts: tile -> array.
+        parts: each tile with its values; read one after the other.
         n: N.
         m: M.
+        kind: of the kernel.
 
     Returns:
-        float32 ``[N, N]``, exactly symmetric, and ``[M, N]``.
+        The raw kernel, whose square is exactly symmetric.
 
     Raises:
         ValueError: when tiles are missing.
     """
-    train, rows = np.full((n, n), np.nan, np.float32), np.full((m, n), np.nan, np.float32)
-    for tile, values in parts.items():
-        place = np.ix_(tile.rows, tile.columns)
+    train, rows = np.empty((n, n), np.float32), np.empty((m, n), np.float32)
+    train_diagonal, rows_diagonal = np.full(n, np.nan), np.full(m, np.nan)
+    covered, notes, paths = 0, dict.fromkeys(()), dict.fromkeys(())
+    for tile, found in parts:
+        where = slice(tile.rows.start, tile.rows.stop), slice(tile.columns.start, tile.columns.stop)
+        covered += found.values.size
+        notes |= dict.fromkeys(found.notes)
+        paths |= dict.fromkeys((found.path,))
         if tile.part == "rows":
-            rows[place] = values
+            rows[where], rows_diagonal[where[0]] = found.values, found.diagonal
             continue
-        train[place] = values
-        if not tile.on_diagonal:
-            train[np.ix_(tile.columns, tile.rows)] = values.T
-    if np.isnan(train).any() or np.isnan(rows).any():
-        raise ValueError(f"Tiles are missing: {len(parts)} are there. Compute all of tiles(n, m, size=...).")
-    return train, rows
+        train[where] = found.values
+        if tile.on_diagonal:
+            train_diagonal[where[0]] = found.diagonal
+        else:
+            train[where[::-1]] = found.values.T
+            covered += found.values.size
+    if covered != train.size + rows.size or np.isnan(train_diagonal).any() or np.isnan(rows_diagonal).any():
+        raise ValueError(
+            f"Tiles are missing: {covered:,} of {train.size + rows.size:,} entries are there. Compute all of tiles(n, m, size=...)."
+        )
+    return KernelBlocks(kind, train, rows, train_diagonal, rows_diagonal, path=next(iter(paths)), notes=tuple(notes))

@@ -8,10 +8,8 @@ before a figure is drawn from them.
 
 import hashlib
 import json
-import os
 import platform
 import re
-import secrets
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,19 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import psutil
 
-from ntkviz.errors import BudgetExceeded, StoreCorrupted
+from ntkviz.errors import StoreCorrupted
+from ntkviz.studies import catalogue
+from ntkviz.studies.disk import create, move, remove_folder, require_space, sweep_temporary, sync_folder, temporary_in, told
 from ntkviz.studies.errors import NotFound
 from ntkviz.studies.hashing import canonical_json, file_sha256, text_sha256
 
 FORMAT = "ntkviz-artefact/1"
 MANIFEST = "manifest.json"
-#: Free space asked for beside the file sizes: the disk's own book-keeping, and a disk that is full to the brim helps nobody.
-_HEADROOM = 1.2
-_RESERVE_BYTES = 16 * 2**20
-#: What is being written or deleted; the number of the process follows.
-_TEMPORARY = ".tmp-"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,120}")
 
 
@@ -54,14 +48,28 @@ def write_artefact(folder: Path, *, kind: str, content: dict, arrays: Mapping[st
     Raises:
         BudgetExceeded: when the disk has not enough room.
         StoreCorrupted: when what arrived on the disk is not what was written.
-        OSError: when the folder cannot be written.
+        NtkvizError: when the folder cannot be written.
     """
     if _is_whole(folder):
         return False
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep_temporary(folder.parent)
-    require_space(folder.parent, sum(array.nbytes for array in arrays.values()))
-    temporary = folder.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    with told(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep_temporary(folder.parent)
+        require_space(folder.parent, sum(array.nbytes for array in arrays.values()))
+        manifest = _write(folder, kind, content, arrays, summary)
+    if manifest is not None:
+        catalogue.note(folder, manifest)
+    return manifest is not None
+
+
+def _write(folder: Path, kind: str, content: dict, arrays: Mapping[str, np.ndarray], summary: dict) -> dict | None:
+    """Write a result and rename it into place; its manifest, or None when another process was first.
+
+    Raises:
+        StoreCorrupted: when what arrived on the disk is not what was written.
+        OSError: when the folder cannot be written.
+    """
+    temporary = temporary_in(folder.parent)
     temporary.mkdir()
     try:
         files = {f"{name}.npy": _write_array(temporary / f"{_checked(name)}.npy", array) for name, array in arrays.items()}
@@ -77,9 +85,10 @@ def write_artefact(folder: Path, *, kind: str, content: dict, arrays: Mapping[st
             "content": content,
         }
         manifest["sha256"] = text_sha256(canonical_json(manifest))
-        write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False))
+        with create(temporary / MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode())
         sync_folder(temporary)
-        return _put_in_place(temporary, folder)
+        return manifest if _put_in_place(temporary, folder) else None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -110,6 +119,9 @@ def read_manifest(folder: Path) -> dict:
         )
     if manifest["key"] != folder.name:
         raise StoreCorrupted(damage(folder, MANIFEST, f"belongs to {manifest['key'][:12]}: the folder was renamed"))
+    stored = catalogue.hashes(folder)
+    if stored and stored != {name: entry["sha256"] for name, entry in manifest["files"].items()}:
+        raise StoreCorrupted(damage(folder, MANIFEST, "is of other files than those that were stored here"))
     return manifest
 
 
@@ -163,81 +175,10 @@ def damage(folder: Path, name: str, what: str) -> str:
     )
 
 
-def require_space(folder: Path, n_bytes: int) -> None:
-    """Check that a disk has room.
-
-    Raises:
-        BudgetExceeded: with the figures, when it has not.
-    """
-    needed = int(n_bytes * _HEADROOM) + _RESERVE_BYTES
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise BudgetExceeded(
-            f"Saving needs {needed / 2**20:,.0f} MB on the disk of {folder}; {free / 2**20:,.0f} MB are free. "
-            "Delete studies that are no longer needed, or set NTKVIZ_HOME to a larger disk."
-        )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file and wait until it is on the disk.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
-    """Replace a text file in one step: a reader sees the old one or the new one.
-
-    Args:
-        path: the file.
-        text: its new contents.
-        sync: wait for the disk; not worth it for a progress report that is replaced a moment later.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        if sync:
-            write_text(temporary, text)
-        else:
-            temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if sync:
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk, where the system can (Windows cannot open folders)."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def remove(folder: Path) -> None:
-    """Delete an artefact so that no reader sees half of it: out of the list first, then its files."""
-    trash = folder.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
-    with suppress(FileNotFoundError):
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
-
-
-def sweep_temporary(parent: Path) -> None:
-    """Delete what processes that were killed have left; what a living one is writing stays."""
-    for path in parent.glob(f"{_TEMPORARY}*"):
-        owner = path.name.removeprefix(_TEMPORARY).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(path, ignore_errors=True)
+    """Delete an artefact so that no reader sees half of it."""
+    remove_folder(folder)
+    catalogue.forget(folder)
 
 
 def versions() -> dict[str, str]:
@@ -282,12 +223,10 @@ def _write_array(path: Path, array: np.ndarray) -> dict[str, object]:
     Raises:
         StoreCorrupted: when the file does not hold the array's bytes afterwards.
     """
-    with path.open("wb") as file:
+    with create(path) as file:
         meant = _Hashing(file)
         # NumPy writes in pieces of 16 MB to what is no file of its own, so no second copy of the array is made.
         np.save(meant, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
     found = file_sha256(path)
     if found != meant.hexdigest():
         raise StoreCorrupted(f"{path.name} was not written in full; the disk may be full or failing. Nothing was saved.")
@@ -310,7 +249,7 @@ def _put_in_place(temporary: Path, folder: Path) -> bool:
     """
     while True:
         try:
-            temporary.rename(folder)
+            move(temporary, folder)
         except OSError:
             if not folder.exists():
                 raise
@@ -319,5 +258,4 @@ def _put_in_place(temporary: Path, folder: Path) -> bool:
             # A damaged folder is moved away first: a rename cannot replace a folder that has files in it.
             remove(folder)
         else:
-            sync_folder(folder.parent)
             return True

@@ -12,3 +12,7 @@ class NotFound(NtkvizError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""  # a KeyError would show the quoted text
+
+
+class ClusterUnavailable(NtkvizError):
+    """The cluster that NTKVIZ_ENGINE names cannot be used; tiles that it finished are kept."""

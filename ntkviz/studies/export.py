@@ -12,7 +12,8 @@ from ntkviz.errors import NtkvizError
 from ntkviz.explain.attribute import attribute
 from ntkviz.explain.neighbours import neighbours
 from ntkviz.scores import scores_of
-from ntkviz.studies.artefact import replace_text, versions
+from ntkviz.studies.artefact import versions
+from ntkviz.studies.disk import replace_file
 from ntkviz.studies.study import Study
 
 #: What can be written, in the order of the README.
@@ -64,7 +65,9 @@ def export_study(study: Study, folder: Path, *, what: Sequence[str] | None = Non
         raise ValueError(f"Expected parts among {', '.join(PARTS)} and top >= 1; got {unknown or top}.")
     top = min(top, study.n_train)
     writers: dict[str, Callable[[Path], None]] = {
-        "fidelity": lambda path: replace_text(path, json.dumps(study.summary(), indent=1, ensure_ascii=False, allow_nan=False)),
+        "fidelity": lambda path: replace_file(
+            path, json.dumps(study.summary(), indent=1, ensure_ascii=False, allow_nan=False).encode()
+        ),
         "predictions": lambda path: _write_csv(path, _PREDICTIONS, _predictions(study)),
         "attributions": lambda path: _write_csv(path, _ATTRIBUTIONS, _attributions(study, top)),
         "neighbours": lambda path: _write_csv(path, _NEIGHBOURS, _neighbours(study, top)),
@@ -77,7 +80,7 @@ def export_study(study: Study, folder: Path, *, what: Sequence[str] | None = Non
         for part, path in zip(parts, paths, strict=True):
             writers[part](path)
         readme = folder / "README.txt"
-        replace_text(readme, _readme(study, parts))
+        replace_file(readme, _readme(study, parts).encode())
     except OSError as error:
         raise NtkvizError(f"The folder {folder} cannot be written ({error}). Name another one with --to.") from error
     return [*paths, readme]

@@ -42,6 +42,11 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def bytes_sha256(data: bytes | memoryview) -> str:
+    """The hex sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def plain(value: object) -> object:
     """A value as strict JSON holds it: NumPy scalars and arrays become numbers and lists, NaN and infinities ``None``.
 

@@ -1,8 +1,10 @@
-"""A job on disk: its folder, its state file, and whether its process lives."""
+"""A job's row in the database of a home, and the process that works on it."""
 
 import json
 import secrets
+import sqlite3
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -12,7 +14,7 @@ from typing import Literal
 import psutil
 
 from ntkviz.errors import StoreCorrupted
-from ntkviz.studies.artefact import replace_text
+from ntkviz.studies.database import database_path, opened, transaction
 from ntkviz.studies.errors import NotFound
 from ntkviz.studies.retraining import Task, task_from_dict
 from ntkviz.studies.spec import StudySpec
@@ -22,6 +24,8 @@ ENDED = ("done", "failed", "cancelled")
 _ID_LETTERS = set("0123456789abcdefT-")
 # A process is the one that was started when its start time agrees this well; the clock ticks 100 times a second.
 _SAME_START_SECONDS = 0.05
+#: A worker that has not renewed its lease for so long is taken for dead, though its process is there (stopped, or hung in the system).
+LEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Job:
         pid: the process, or ``None``.
         process_started: its start time, which tells it from a later process with the same number.
         expected: for each study stage -> quoted seconds.
+        tries: how often its process has died without having got further.
+        kept: finished parts (studies, tiles of kernels) that were on the disk when it last died.
         queue_position: 1 for the next to run, 0 for a job that does not wait.
     """
 
@@ -66,6 +72,8 @@ class Job:
     pid: int | None = None
     process_started: float | None = None
     expected: tuple[dict[str, float], ...] = ()
+    tries: int = 0
+    kept: int = 0
     queue_position: int = 0
 
     @property
@@ -81,7 +89,7 @@ class Job:
 
 
 def jobs_folder(home: Path) -> Path:
-    """The folder with all jobs of a home."""
+    """The folder with what the processes of jobs printed."""
     return home / "jobs"
 
 
@@ -105,20 +113,11 @@ def log_path(home: Path, job_id: str) -> Path:
     return job_folder(home, job_id) / "log.txt"
 
 
-def cancel_path(home: Path, job_id: str) -> Path:
-    """The file whose presence asks the job to stop.
-
-    Raises:
-        NotFound: when the id is none that this module makes.
-    """
-    return job_folder(home, job_id) / "cancel"
-
-
 def new_job(home: Path, specs: tuple[Task, ...], expected: tuple[dict[str, float], ...]) -> Job:
     """Write a queued job.
 
     Raises:
-        OSError: when the folder cannot be written.
+        NtkvizError: when it cannot be written.
     """
     # Ids sort by time, to the microsecond, so the queue needs no other order.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-%f")
@@ -131,45 +130,97 @@ def new_job(home: Path, specs: tuple[Task, ...], expected: tuple[dict[str, float
         errors=(None,) * len(specs),
         expected=expected,
     )
-    job_folder(home, job.id).mkdir(parents=True)
-    write_job(home, job)
+    with opened(home) as connection:
+        connection.execute("INSERT INTO job (id, state, entries) VALUES (?, ?, ?)", (job.id, job.state, _text(job)))
     return job
 
 
-def write_job(home: Path, job: Job, *, sync: bool = True) -> None:
-    """Replace the job's state file in one step.
+def write_job(home: Path, job: Job, *, durable: bool = True) -> None:
+    """Replace a job's row.
+
+    Args:
+        home: the folder of the store.
+        job: what it is now.
+        durable: wait for the disk; not worth it for a progress report that is replaced a moment later.
 
     Raises:
-        OSError: when it cannot be written.
+        NotFound: when it was deleted meanwhile.
+        NtkvizError: when it cannot be written.
     """
-    entries = {**asdict(job), "specs": [spec.to_dict() for spec in job.specs]}
-    del entries["queue_position"]
-    replace_text(job_folder(home, job.id) / "job.json", json.dumps(entries, indent=1), sync=sync)
+    with opened(home, durable=durable) as connection:
+        done = connection.execute("UPDATE job SET state = ?, entries = ? WHERE id = ?", (job.state, _text(job), job.id))
+        if not done.rowcount:
+            raise NotFound(f"There is no job {job.id!r} in {home}.")
 
 
 def read_job(home: Path, job_id: str) -> Job:
-    """The job as its state file has it.
+    """The job as its row has it, with its place in the queue.
 
     Raises:
         NotFound: when there is none.
-        StoreCorrupted: when its file cannot be read.
+        StoreCorrupted: when its row cannot be read.
     """
-    path = job_folder(home, job_id) / "job.json"
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in fields(Job)}
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in entries.items() if key in known}
-        return Job(**{**values, "specs": tuple(task_from_dict(spec) for spec in entries["specs"])})
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no job {job_id!r} in {home}.") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreCorrupted(f"{path} cannot be read ({type(error).__name__}: {error}). Delete the folder of the job.") from error
+    job_folder(home, job_id)
+    if database_path(home).is_file():
+        with opened(home) as connection:
+            row = connection.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
+            if row is not None:
+                before = connection.execute("SELECT count(*) FROM job WHERE state = 'queued' AND id < ?", (job_id,)).fetchone()[0]
+                return replace(_job(row, home), queue_position=before + 1 if row["state"] == "queued" else 0)
+    raise NotFound(f"There is no job {job_id!r} in {home}.")
 
 
-def job_ids(home: Path) -> list[str]:
-    """All job ids, oldest first."""
-    folder = jobs_folder(home)
-    return sorted(path.parent.name for path in folder.glob("*/job.json")) if folder.is_dir() else []
+def read_jobs(home: Path, *, ended: bool = True) -> list[Job]:
+    """All jobs, oldest first, with their places in the queue; a row that cannot be read is left out.
+
+    Args:
+        home: the folder of the store.
+        ended: whether those that have ended are wanted as well.
+    """
+    if not database_path(home).is_file():
+        return []
+    which = "" if ended else "WHERE state IN ('queued', 'running')"
+    with opened(home) as connection:
+        rows = connection.execute(f"SELECT * FROM job {which} ORDER BY id").fetchall()
+    return list(_placed(rows, home))
+
+
+def remove_job(home: Path, job_id: str) -> None:
+    """Delete a job's row."""
+    with opened(home) as connection:
+        connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def ask_to_stop(home: Path, job_id: str) -> None:
+    """Ask a job to stop: whoever waits for its turn ends at once, and whoever works finds the wish in its row."""
+    with opened(home) as connection, transaction(connection):
+        row = connection.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
+        if row is None or row["state"] in ENDED:
+            return
+        job = _job(row, home)
+        if job.state == "queued":
+            job = finish(job, "cancelled", "Cancelled before it began.")
+        connection.execute("UPDATE job SET state = ?, entries = ?, cancel = 1 WHERE id = ?", (job.state, _text(job), job_id))
+
+
+def wanted_to_stop(home: Path, job_id: str) -> bool:
+    """Whether somebody asked for that."""
+    with opened(home) as connection:
+        row = connection.execute("SELECT cancel FROM job WHERE id = ?", (job_id,)).fetchone()
+    return row is None or bool(row["cancel"])
+
+
+def renew_lease(home: Path, job_id: str) -> None:
+    """Say that the job's process works on."""
+    with opened(home, durable=False) as connection:
+        connection.execute("UPDATE job SET lease = ? WHERE id = ?", (time.time() + LEASE_SECONDS, job_id))
+
+
+def lease_ran_out(home: Path, job_id: str) -> bool:
+    """Whether the job's process has not been heard of for longer than its lease."""
+    with opened(home) as connection:
+        row = connection.execute("SELECT lease FROM job WHERE id = ?", (job_id,)).fetchone()
+    return row is not None and row["lease"] < time.time()
 
 
 def finish(job: Job, state: State, error: str = "") -> Job:
@@ -194,14 +245,47 @@ def process_of(job: Job) -> psutil.Process | None:
     return None
 
 
-def wait_gone(process: psutil.Process, seconds: float) -> bool:
-    """Whether the process ends within that time. Does not reap it: that is for its parent, who wants the exit code."""
+def is_gone(job: Job, *, seconds: float) -> bool:
+    """Whether the job's process ends within that time; one that nobody has collected yet counts as gone."""
     end = time.monotonic() + seconds
-    while True:
-        with suppress(psutil.Error):
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                if time.monotonic() >= end:
-                    return False
-                time.sleep(0.02)
-                continue
-        return True
+    while process_of(job) is not None:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _placed(rows: Iterable[sqlite3.Row], home: Path) -> Iterable[Job]:
+    """The jobs of some rows, with their places in the queue.
+
+    Yields:
+        Each that can be read.
+    """
+    place = 0
+    for row in rows:
+        place += row["state"] == "queued"
+        with suppress(StoreCorrupted):
+            yield replace(_job(row, home), queue_position=place if row["state"] == "queued" else 0)
+
+
+def _text(job: Job) -> str:
+    entries = {**asdict(job), "specs": [spec.to_dict() for spec in job.specs]}
+    del entries["queue_position"]
+    return json.dumps(entries)
+
+
+def _job(row: sqlite3.Row, home: Path) -> Job:
+    """A row as a job.
+
+    Raises:
+        StoreCorrupted: when it cannot be read.
+    """
+    try:
+        entries = json.loads(row["entries"])
+        known = {f.name for f in fields(Job)}
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in entries.items() if key in known}
+        return Job(**{**values, "state": row["state"], "specs": tuple(task_from_dict(spec) for spec in entries["specs"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreCorrupted(
+            f"The job {row['id']} in {database_path(home)} cannot be read ({type(error).__name__}: {error}). Delete it."
+        ) from error

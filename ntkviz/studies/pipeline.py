@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntkviz.errors import SelfCheckFailed
+from ntkviz.kernels.blocks import KernelBlocks
 from ntkviz.studies.budget import within_budget
 from ntkviz.studies.machine import kernel_memory_mb, peak_memory_mb, reset_peak_memory
-from ntkviz.studies.sampling import stratified_index
+from ntkviz.studies.points import Points
+from ntkviz.studies.shelf import Shelf
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.store import Store, ntkviz_home
 from ntkviz.studies.study import KernelRun, Study, figures
 from ntkviz.studies.subjects import Subject, find_subject, load_subject_model, subject_data
-from ntkviz.types import Dataset, ProgressFn, silent
+from ntkviz.studies.tiled import goes_by_tiles, kernel_by_tiles
+from ntkviz.types import ProgressFn, silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,10 +94,12 @@ def _make(
         with clock.stage("load"):
             run = store.load_kernel(kernel_key)
     else:
-        run = _compute_kernel(spec, subject, kernel_key, clock)
-        if store is not None:
+        shelf = None if store is None else Shelf(store.home, kernel_key)
+        run = _compute_kernel(spec, subject, kernel_key, clock, shelf)
+        if store is not None and shelf is not None:
             with clock.stage("save"):
                 store.save_kernel(run)
+                shelf.clear()
             run = store.load_kernel(kernel_key)  # from here on a new kernel and a stored one are the same thing
     study = _fit(spec, subject, key, run, clock)
     study = replace(study, notes=(*notes, *study.notes))
@@ -105,12 +110,12 @@ def _make(
     return replace(store.load_study(key), seconds={**study.seconds, "save": clock.seconds["save"]})
 
 
-def _compute_kernel(spec: StudySpec, subject: Subject, kernel_key: str, clock: "_Clock") -> KernelRun:
+def _compute_kernel(spec: StudySpec, subject: Subject, kernel_key: str, clock: "_Clock", shelf: Shelf | None) -> KernelRun:
     """All that needs torch."""
     with clock.stage("load"):
         data = subject_data(subject.id, home=subject.home)
         model = load_subject_model(subject.id, home=subject.home)
-    points = _Points.draw(data, spec)
+    points = Points.draw(data, spec)
     with clock.stage("probe"):
         from ntkviz.models.probes import require_sound
 
@@ -124,21 +129,7 @@ def _compute_kernel(spec: StudySpec, subject: Subject, kernel_key: str, clock: "
     with clock.stage("self-check"):
         check = _self_check(model, points.x_train)
     with clock.stage("kernel") as tell, _asked_for():
-        from ntkviz.kernels.matrix import kernel_blocks
-
-        options: dict[str, Any] = dict(spec.kernel_options)
-        blocks = kernel_blocks(
-            model,
-            points.x_train,
-            points.x_test,
-            kind=spec.kernel,
-            y_train=points.y_train,
-            y_test=points.y_test,
-            seed=spec.seed,
-            memory_mb=kernel_memory_mb(),
-            on_progress=lambda _, fraction: tell(fraction),
-            **options,
-        )
+        blocks = _kernel(spec, model, points, shelf, lambda _, fraction: tell(fraction))
     return KernelRun(
         key=kernel_key,
         class_names=data.class_names,
@@ -152,6 +143,35 @@ def _compute_kernel(spec: StudySpec, subject: Subject, kernel_key: str, clock: "
         self_check=check,
         seconds=clock.taken(),
         peak_mb=peak_memory_mb(),
+    )
+
+
+def _kernel(spec: StudySpec, model: "nn.Module", points: Points, shelf: Shelf | None, on_progress: ProgressFn) -> KernelBlocks:
+    """The raw kernel, whole or by tiles."""
+    options: dict[str, Any] = dict(spec.kernel_options)
+    if goes_by_tiles(spec.kernel, options, len(points.x_train)):
+        return kernel_by_tiles(
+            model,
+            points.x_train,
+            points.x_test,
+            spec=spec,
+            shelf=shelf,
+            memory_mb=kernel_memory_mb(),
+            on_progress=on_progress,
+        )
+    from ntkviz.kernels.matrix import kernel_blocks
+
+    return kernel_blocks(
+        model,
+        points.x_train,
+        points.x_test,
+        kind=spec.kernel,
+        y_train=points.y_train,
+        y_test=points.y_test,
+        seed=spec.seed,
+        memory_mb=kernel_memory_mb(),
+        on_progress=on_progress,
+        **options,
     )
 
 
@@ -233,24 +253,6 @@ def _asked_for() -> Iterator[None]:
         raise
     except ValueError as error:
         raise InvalidStudy(str(error)) from error
-
-
-class _Points:
-    """The points of a study: which ones, their inputs and their labels."""
-
-    def __init__(self, data: Dataset, train_index: np.ndarray, test_index: np.ndarray) -> None:
-        self.train_index, self.test_index = train_index, test_index
-        self.x_train, self.y_train = data.x_train[train_index], data.y_train[train_index]
-        self.x_test, self.y_test = data.x_test[test_index], data.y_test[test_index]
-
-    @classmethod
-    def draw(cls, data: Dataset, spec: StudySpec) -> "_Points":
-        """Draw them by class; the two splits are drawn independently of each other's size."""
-        return cls(
-            data,
-            stratified_index(data.y_train, spec.n_train or len(data.y_train), seed=spec.seed),
-            stratified_index(data.y_test, spec.n_test or len(data.y_test), seed=spec.seed),
-        )
 
 
 class _Clock:

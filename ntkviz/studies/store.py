@@ -6,6 +6,7 @@ The rest of ntkviz talks to :class:`Store` only; what a folder looks like is the
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ import numpy as np
 from ntkviz.errors import StoreCorrupted
 from ntkviz.fidelity.result import ClassFidelity, Fidelity
 from ntkviz.kernels.blocks import KernelBlocks
-from ntkviz.studies import artefact, codec
+from ntkviz.studies import artefact, catalogue, codec
 from ntkviz.studies.errors import NotFound
 from ntkviz.studies.hashing import plain
+from ntkviz.studies.shelf import FOLDER
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.study import KernelRun, Study
+from ntkviz.studies.workspace import require_own
 from ntkviz.surrogates.surrogate import Convergence, RidgeSurrogate, Surrogate
 
 #: The classes that a stored study may hold; nothing else is ever built from a file.
@@ -28,12 +31,33 @@ _RESULTS = (Surrogate, RidgeSurrogate, Convergence, Fidelity, ClassFidelity)
 #: The folders of the home that hold artefacts. Maps are made by the pages, from a kernel.
 _PARTS = ("kernels", "studies", "maps")
 #: What retrainings leave beside them; see :mod:`ntkviz.studies.retraining`.
-_RETRAININGS = ("truth", "verified")
+_RETRAININGS = ("truth", "verified", "removed")
+# Folder -> when it and its manifest were changed, and its line of the list: pages ask for the list at every click.
+_entries: dict[Path, tuple[tuple[int, int], "StudyEntry"]] = {}
+_MOST_ENTRIES = 10_000
 _POINTS = ("train_index", "test_index", "y_train", "y_test", "logits_train", "logits_test")
 
 
+#: In the process of a server that knows several people: says whose folder is meant.
+_asked: list[Callable[[], Path]] = []
+
+
 def ntkviz_home() -> Path:
-    """The folder of the store, the jobs and the uploads: NTKVIZ_HOME, otherwise the system's folder for user data."""
+    """The folder of the store, the jobs and the uploads of whoever is served: on a person's own machine :func:`root_home`.
+
+    Raises:
+        NtkvizError: on a server for several people, when nobody is signed in.
+    """
+    return _asked[-1]() if _asked else root_home()
+
+
+def ask_for_home(whose: Callable[[], Path]) -> None:
+    """From now on, :func:`ntkviz_home` asks this. One place for all, so that whoever forgets to say whose folder is meant never gets another's."""
+    _asked[:] = [whose]
+
+
+def root_home() -> Path:
+    """The folder of this machine or server: NTKVIZ_HOME, otherwise the system's folder for user data."""
     named = os.environ.get("NTKVIZ_HOME", "").strip()
     if named:
         return Path(named).expanduser().resolve()
@@ -184,6 +208,7 @@ class Store:
         manifest = artefact.read_manifest(folder)
         arrays = artefact.read_arrays(folder, manifest, verify=verify)
         content = manifest["content"]
+        catalogue.touch(folder)
         try:
             run = self.load_kernel(content["kernel_key"], verify=verify)
         except KeyError as error:
@@ -234,7 +259,12 @@ class Store:
         raise NotFound(f"There is {what} {key!r} in {self.home}. Give more of the key, or `latest`. The newest: {known}.")
 
     def delete(self, key: str) -> None:
-        """Remove a study; with the last study on a kernel also the kernel and its maps. Does nothing when there is none."""
+        """Remove a study; with the last study on a kernel also the kernel and its maps. Does nothing when there is none.
+
+        Raises:
+            NtkvizError: when the store is somebody else's, shown by a link.
+        """
+        require_own(self.home)
         kernel_key = self._entry(self._folder("studies", key)).kernel_key
         artefact.remove(self._folder("studies", key))
         if kernel_key and not any(entry.kernel_key == kernel_key for entry in self.list_studies()):
@@ -245,9 +275,13 @@ class Store:
                         artefact.remove(folder)
 
     def verify(self) -> list[tuple[Path, str]]:
-        """Read every file and compare it with its hash; (folder, what is wrong) for each damaged artefact."""
+        """Read every file and compare it with its hash; (folder, what is wrong) for each damaged or missing artefact.
+
+        Whole artefacts that the database does not know (it was lost, or a process died between the two) are written down.
+        """
         faults = []
-        for folder in self._artefacts():
+        folders = self._artefacts()
+        for folder in folders:
             try:
                 manifest = artefact.read_manifest(folder)
                 artefact.check_files(folder, manifest)
@@ -257,22 +291,35 @@ class Store:
             kernel_key = manifest["content"].get("kernel_key")
             if kernel_key and not self.has_kernel(kernel_key):
                 faults.append((folder, artefact.damage(folder, "its kernel", "is missing")))
-        return faults
+            elif not catalogue.hashes(folder):
+                catalogue.note(folder, manifest)
+        gone = [folder for folder in self._known_folders() if folder not in folders]
+        return faults + [(folder, artefact.damage(folder, "the folder", "is missing")) for folder in gone]
 
     def discard(self, folder: Path) -> None:
         """Remove a folder that :meth:`verify` named.
 
         Raises:
             ValueError: when it is not a folder of this store.
+            NtkvizError: when the store is somebody else's, shown by a link.
         """
-        if folder not in self._artefacts():
+        require_own(self.home)
+        if folder not in self._artefacts() and folder not in self._known_folders():
             raise ValueError(f"{folder} is no kernel, study or map of {self.home}.")
         artefact.remove(folder)
+
+    def pin(self, key: str, *, pinned: bool = True) -> None:
+        """Keep a study whatever the quota says, or not any more."""
+        catalogue.pin(self._folder("studies", key), pinned)
+
+    def pinned(self) -> set[str]:
+        """Keys of the studies that are pinned."""
+        return {known.key for known in catalogue.known(self.home) if known.part == "studies" and known.pinned}
 
     def usage(self) -> DiskUsage:
         """Counts and bytes."""
         n_bytes = 0
-        for part in (*_PARTS, *_RETRAININGS):
+        for part in (*_PARTS, *_RETRAININGS, FOLDER):
             for path in (self.home / part).rglob("*"):
                 with suppress(OSError):  # another process may be removing it
                     n_bytes += path.stat().st_size if path.is_file() else 0
@@ -298,18 +345,33 @@ class Store:
     def _artefacts(self) -> list[Path]:
         return [folder for part in _PARTS for folder in self._folders(part)]
 
+    def _known_folders(self) -> list[Path]:
+        return [self.home / known.part / known.key for known in catalogue.known(self.home) if known.part in _PARTS]
+
     def _entry(self, folder: Path) -> StudyEntry:
-        try:
-            manifest = artefact.read_manifest(folder)
-            artefact.check_files(folder, manifest, verify=False)
-            spec = StudySpec.from_dict(manifest["content"]["spec"])
-        except (StoreCorrupted, InvalidStudy, KeyError) as error:
-            return StudyEntry(key=folder.name, kernel_key="", created="", spec=None, summary={}, n_bytes=0, problem=str(error))
-        return StudyEntry(
-            key=folder.name,
-            kernel_key=manifest["content"]["kernel_key"],
-            created=manifest["created"],
-            spec=spec,
-            summary=manifest["summary"],
-            n_bytes=manifest["bytes"],
-        )
+        """A line of the list; read anew when the folder or its manifest has changed."""
+        with suppress(OSError):
+            changed = folder.stat().st_mtime_ns, (folder / artefact.MANIFEST).stat().st_mtime_ns
+            if _entries.get(folder, (None,))[0] != changed:
+                if len(_entries) >= _MOST_ENTRIES:
+                    _entries.clear()
+                _entries[folder] = changed, _read_entry(folder)
+            return _entries[folder][1]
+        return _read_entry(folder)
+
+
+def _read_entry(folder: Path) -> StudyEntry:
+    try:
+        manifest = artefact.read_manifest(folder)
+        artefact.check_files(folder, manifest, verify=False)
+        spec = StudySpec.from_dict(manifest["content"]["spec"])
+    except (StoreCorrupted, InvalidStudy, KeyError) as error:
+        return StudyEntry(key=folder.name, kernel_key="", created="", spec=None, summary={}, n_bytes=0, problem=str(error))
+    return StudyEntry(
+        key=folder.name,
+        kernel_key=manifest["content"]["kernel_key"],
+        created=manifest["created"],
+        spec=spec,
+        summary=manifest["summary"],
+        n_bytes=manifest["bytes"],
+    )

@@ -16,9 +16,11 @@ from ntkviz.models.limits import Mode
 from ntkviz.models.rejection import WeightsMismatch
 from ntkviz.models.upload import check_upload, load_uploaded_subject
 from ntkviz.models.upload_report import UploadReport
-from ntkviz.studies.artefact import remove, replace_text, sweep_temporary
+from ntkviz.studies.disk import remove_folder, replace_file, sweep_temporary
+from ntkviz.studies.janitor import require_room
 from ntkviz.studies.spec import InvalidStudy
 from ntkviz.studies.subjects import UPLOAD_PREFIX, Subject, content_sha256, deciding_files
+from ntkviz.studies.workspace import require_own
 from ntkviz.types import Dataset
 
 if TYPE_CHECKING:
@@ -79,7 +81,14 @@ def register_upload(
 
 
 def upload_target(home: Path) -> Path:
-    """A new folder name for ``check_upload(folder=...)``, on the disk where :func:`take_in` then finds it."""
+    """A new folder name for ``check_upload(folder=...)``, on the disk where :func:`take_in` then finds it.
+
+    Raises:
+        BudgetExceeded: when the home has used up its quota.
+        NtkvizError: when it is somebody else's, shown by a link.
+    """
+    require_own(home)
+    require_room(home)
     parent = home / "uploads"
     parent.mkdir(parents=True, exist_ok=True)
     sweep_temporary(parent)
@@ -113,7 +122,7 @@ def take_in(report: UploadReport, *, home: Path, title: str = "") -> Subject:
     place = home / "uploads" / upload_id
     if not place.exists():
         about = {"title": title.strip()[:80] or report.name, "created": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        replace_text(folder / _ABOUT, json.dumps(about))
+        replace_file(folder / _ABOUT, json.dumps(about).encode())
         with suppress(FileExistsError):  # another process took in the same files a moment ago
             folder.rename(place)
     return upload_subject(home, upload_id)
@@ -189,8 +198,10 @@ def delete_upload(home: Path, upload_id: str) -> None:
 
     Raises:
         InvalidStudy: when there is none.
+        NtkvizError: when it is somebody else's, shown by a link.
     """
-    remove(_folder(home, upload_id))
+    require_own(home)
+    remove_folder(_folder(home, upload_id))
 
 
 def _folder(home: Path, upload_id: str) -> Path:

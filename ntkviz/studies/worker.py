@@ -1,24 +1,28 @@
 """The process of a job: makes its studies, tells of the progress, and ends when it is asked to."""
 
+import os
 import signal
 import sys
+import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ntkviz.errors import JobCancelled, NtkvizError
-from ntkviz.studies import jobs
-from ntkviz.studies.job import Job, cancel_path, finish, jobs_folder, log_path, read_job, write_job
-from ntkviz.studies.lock import hold
+from ntkviz.studies.janitor import keep_quota, quota_mb
+from ntkviz.studies.job import LEASE_SECONDS, Job, finish, log_path, read_job, renew_lease, wanted_to_stop, write_job
 from ntkviz.studies.pace import Pace
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.retraining import Retraining, Task
 from ntkviz.studies.retraining_run import run_retraining
 from ntkviz.studies.store import Store
 
-#: At most four state files a second: enough for a bar that moves, little for the disk.
+#: Four reports a second at most: enough for a bar that moves, little for the disk.
 _WRITE_SECONDS = 0.25
+#: How long a process waits to be named as the worker of its job; whoever started it does that next, unless it was killed in between.
+_CLAIM_SECONDS = 10.0
 
 
 def work(job_id: str, home: Path) -> int:
@@ -35,18 +39,35 @@ def work(job_id: str, home: Path) -> int:
         NotFound: when there is no such job.
         StoreCorrupted: when its file cannot be read.
     """
-    with hold(jobs_folder(home) / "worker.lock"):
-        # Whoever launched this process holds the queue until the job's file says so.
-        with hold(jobs_folder(home) / "queue.lock"):
-            job = read_job(home, job_id)
-        if job.state != "running":
-            print(f"The job {job_id} is {job.state} and not for this process.", file=sys.stderr)
-            return 1
-        ended = _work(job, home)
-        with hold(jobs_folder(home) / "queue.lock"):
-            write_job(home, ended)
-    jobs.advance(home)
+    job = _named(job_id, home)
+    if job is None:
+        print(f"The job {job_id} is not for this process.", file=sys.stderr)
+        return 1
+    threading.Thread(target=_renew, args=(job_id, home), daemon=True).start()
+    ended = _work(job, home)
+    write_job(home, ended)
     return 0 if ended.state == "done" else 1
+
+
+def _named(job_id: str, home: Path) -> Job | None:
+    """The job, once its row names this process as its worker; None when it does not come to that."""
+    end = time.monotonic() + _CLAIM_SECONDS
+    while time.monotonic() < end:
+        job = read_job(home, job_id)
+        if job.state == "running" and job.pid == os.getpid():
+            return job
+        if job.ended:
+            return None
+        time.sleep(0.02)
+    return None
+
+
+def _renew(job_id: str, home: Path) -> None:
+    """Renew the lease for as long as this process lives."""
+    while True:
+        with suppress(NtkvizError):  # a full disk is told by the work itself
+            renew_lease(home, job_id)
+        time.sleep(LEASE_SECONDS / 6)
 
 
 def _work(job: Job, home: Path) -> Job:
@@ -55,6 +76,9 @@ def _work(job: Job, home: Path) -> Job:
     signal.signal(signal.SIGTERM, lambda *_: progress.stop())
     store = Store(home)
     for position, spec in enumerate(job.specs):
+        if job.results[position] or job.errors[position]:  # settled before an earlier process of this job died
+            progress.skip(position)
+            continue
         try:
             progress.begin(position)
             key = _make(spec, store, progress)
@@ -80,7 +104,10 @@ def _make(spec: Task, store: Store, progress: "Progress") -> str:
     """Make a study or a retraining; the name of the result."""
     if isinstance(spec, Retraining):
         return run_retraining(spec, home=store.home, on_progress=progress)
-    return run_study(spec, store=store, on_progress=progress).key
+    key = run_study(spec, store=store, on_progress=progress).key
+    for gone in keep_quota(store.home):
+        print(f"Deleted the study {gone[:12]}, the longest unused, to keep the quota of {quota_mb():,.0f} MB.")
+    return key
 
 
 class Progress:
@@ -113,7 +140,9 @@ class Progress:
         Raises:
             JobCancelled: when the job is to stop.
         """
-        if self._stopping or cancel_path(self._home, self.job.id).exists():
+        now = time.monotonic()
+        report = now - self._written >= _WRITE_SECONDS
+        if self._stopping or (report and wanted_to_stop(self._home, self.job.id)):
             raise JobCancelled(f"Cancelled in the stage {stage!r} of study {self.job.current + 1} of {len(self.job.specs)}.")
         self._pace.tell(self.job.current, stage, fraction)
         self.job = replace(
@@ -123,10 +152,13 @@ class Progress:
             fraction=self._pace.fraction,
             eta_seconds=self._pace.seconds_left,
         )
-        now = time.monotonic()
-        if now - self._written >= _WRITE_SECONDS:
+        if report:
             self._written = now
-            write_job(self._home, self.job, sync=False)
+            write_job(self._home, self.job, durable=False)
+
+    def skip(self, position: int) -> None:
+        """The study was settled before."""
+        self._pace.finish(position)
 
     def made(self, position: int, key: str) -> None:
         """The study is finished."""

@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ntkviz.fidelity.baselines import null_baselines
+from ntkviz.fidelity.baselines import Baseline, null_baselines
 from ntkviz.fidelity.registry import metrics
 from ntkviz.figures import fidelity as figures
 from ntkviz.figures.log_odds import MAX_PANELS, Imitation, log_odds_scatter, reading_log_odds
+from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
-from ntkviz.ui import gates, layout, media, state
+from ntkviz.ui import cached, gates, layout, media, state
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
 from ntkviz.ui.plane_view import axes_note
@@ -317,7 +318,7 @@ def _tile(cell: object, study: Study, name: str, form: object) -> None:
 
 def _baselines(study: Study) -> None:
     """What knowing labels alone earns."""
-    rows = null_baselines(study.logits_test, study.y_test, train_labels=study.y_train)
+    rows = _null_baselines(str(ntkviz_home()), study.key)
     with st.container(border=True):
         st.markdown("**What is trivial.** Predictors that know labels and have never seen an input:")
         table = pd.DataFrame([{"knows": row.title, "τ": row.kendall_tau, "agreement": row.agreement} for row in rows])
@@ -327,6 +328,12 @@ def _baselines(study: Study) -> None:
         st.caption(
             f"Beside them this surrogate: τ {number(study.fidelity.kendall_tau)}, agreement {number(study.fidelity.agreement)}."
         )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _null_baselines(home: str, study_key: str) -> list[Baseline]:
+    study = cached.study(study_key)
+    return list(null_baselines(study.logits_test, study.y_test, train_labels=study.y_train))
 
 
 def _on_errors(study: Study) -> str:

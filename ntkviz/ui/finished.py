@@ -8,7 +8,7 @@ import streamlit as st
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.store import StudyEntry
 from ntkviz.surrogates.registry import surrogates
-from ntkviz.ui import cached, layout, state
+from ntkviz.ui import cached, layout, person, state
 from ntkviz.ui.text import ago, escape, fixed, percent
 
 _PAGE_ROWS = 8
@@ -66,6 +66,8 @@ def _row(entry: StudyEntry) -> None:
 
 
 def _delete(cell: object, entry: StudyEntry) -> None:
+    if not person.may_change():
+        return
     short = entry.key[:12]
     with cell.popover("", icon=":material/delete:", help="Delete this study", type="tertiary", key=f"ask_{short}"):  # type: ignore[attr-defined]
         st.markdown("Delete this study? Its kernel goes too when no other study uses it.")

@@ -14,11 +14,15 @@ from ntkviz.errors import NtkvizError
 from ntkviz.models.limits import limits_of
 from ntkviz.studies.artefact import versions
 from ntkviz.studies.machine import available_memory_mb, memory_limit_mb, n_threads
+from ntkviz.studies.server import VARIABLES, server
 from ntkviz.ui import cached, state
 from ntkviz.ui.text import escape, megabytes, number
 
-#: The one mode that is built; it is set by the server, never by the browser.
-MODE = "local"
+_MODES = {
+    "local": "One person on one machine.",
+    "team": "Several people, each with a folder of their own.",
+    "teaching": "A class: each with a folder of their own, small limits.",
+}
 _SECONDS = 120
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,12 +60,15 @@ def show_health() -> None:
     usage = cached.store().usage()
     cells = st.columns(5)
     cells[0].metric(
-        "Mode", MODE, help="One person on one machine. It is set by the server's configuration, never by the browser."
+        "Mode", server().mode, help=f"{_MODES[server().mode]} It is set by the server's configuration, never by the browser."
     )
     cells[1].metric("Free memory", megabytes(available_memory_mb()), help=f"A study may take {megabytes(memory_limit_mb())}.")
     cells[2].metric("Free disk", megabytes(usage.free_bytes / 2**20))
     cells[3].metric("Store", megabytes(usage.n_bytes / 2**20), help=f"{usage.n_studies} studies on {usage.n_kernels} kernels.")
     cells[4].metric("Threads", str(n_threads()), help="For numeric work; OMP_NUM_THREADS sets it.")
+    if server().has_people:  # where things lie, and a minute of this machine's work, are for whoever runs the server
+        st.caption("Whoever runs this server examines it with `python -m ntkviz doctor`.")
+        return
     if st.button(
         "Examine everything",
         key="examine",
@@ -87,7 +94,8 @@ def _finding(finding: dict) -> None:
 
 def show_limits() -> None:
     """What may be brought and what a study may take."""
-    models, data = limits_of(MODE), Limits.for_mode(MODE)
+    mode = server().mode
+    models, data = limits_of(mode), Limits.for_mode(mode)
     rows = [
         ("A file through the browser", f"{st.get_option('server.maxUploadSize')} MB", "server.maxUploadSize"),
         ("Parameters of a network", f"{models.n_parameters:,}", "mode"),
@@ -98,8 +106,22 @@ def show_limits() -> None:
         ("Pixels of an image", f"{data.pixels:,}", "mode"),
         ("Classes", f"{data.classes:,}", "mode"),
         ("Memory of a study", megabytes(memory_limit_mb()), "NTKVIZ_MEMORY_MB"),
+        *_granted(),
     ]
     st.dataframe(pd.DataFrame(rows, columns=["what", "limit", "set by"]), hide_index=True, width="stretch")
+
+
+def _granted() -> list[tuple[str, str, str]]:
+    """What a person is granted; limits that do not exist are left out."""
+    granted = server()
+    rows = [
+        ("Jobs of a person at a time", granted.most_jobs, "", VARIABLES["most_jobs"]),
+        ("Training and test points of a study", granted.most_points, "", VARIABLES["most_points"]),
+        ("Minutes of a job", granted.most_minutes, "", VARIABLES["most_minutes"]),
+        ("A person's folder", granted.quota_mb, " MB", VARIABLES["quota_mb"]),
+        ("Days that an unused folder is kept", granted.expiry_days, "", VARIABLES["expiry_days"]),
+    ]
+    return [(what, f"{limit:,.0f}{unit}", name) for what, limit, unit, name in rows if limit is not None]
 
 
 def show_versions() -> None:

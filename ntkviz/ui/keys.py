@@ -7,6 +7,7 @@ STUDY_KEYS = {
     "study": "key (sha256) of the study that all pages show",
     "point": "id of the test point looked at: its position in the subject's whole test split",
     "job": "id of the job that the page follows",
+    "share": "what a link to somebody else's study carries: the session shows that study alone as long as it is set",
     "watched": "id of a job that was under way in this session: its study opens when it ends",
     "source": "where the next study comes from: a sample, or files that somebody brings",
     "subject": "id of the sample or upload that the next study is of",
@@ -49,10 +50,12 @@ VIEW_KEYS: dict[str, str] = {
     "map_test": "whether the map shows test points",
     "map_selected": "point chosen on the map, as split:id",
     "map_edges": "how many neighbours of the chosen point are drawn",
+    "map_mouse": "what the mouse does on the map: click a point, or draw a lasso or a box around several",
     "audit_method": "score that the page Audit ranks suspicious labels by",
     "audit_shown": "how many training points the page Audit shows of a ranking",
     "audit_point": "id of the training point looked at on the page Audit",
-    "audit_suspects": "where the suspects of a backdoor come from: every class, or points marked in the data",
+    "audit_suspects": "where the suspects of a backdoor come from: every class, a confusion, somebody's choice, or a mark in the data",
+    "audit_cell": "confusion that the audit for a backdoor asks about, as true:predicted",
     "audit_class": "class whose carriers, or whose prototypes, the page Audit shows",
     "audit_threshold": "cosine from which on training points are called near duplicates",
     "audit_prototypes": "how many prototypes of each class are chosen",
@@ -66,13 +69,19 @@ VIEW_KEYS: dict[str, str] = {
     "flip_for": "study and test point whose smallest flipping set was asked for",
     "behaviour_kind": "how the test points of a behaviour are chosen",
     "behaviour_cell": "cell of the confusion matrix whose test points are explained, as true:predicted",
-    "behaviour_points": "ids of test points that are explained together",
+    "behaviour_points": "ids of test points that are explained together: from an area of the map, rows of its table, or typed",
+    "behaviour_for": "subject that these test points belong to",
     "behaviour_group": "what training points are grouped by when a behaviour is explained",
     "verify_for": "study whose edits are to be checked by retraining: the plan is open",
     "verify_seeds": "seeds from which each network of that check is trained",
     "verified": "file of the check that is shown",
     "truth_for": "study whose network is to be retrained on parts of its training set: the plan is open",
     "truth_subsets": "random halves that it is retrained on",
+    "removal_for": "study whose lists of examples are to be compared by removing them and retraining: the plan is open",
+    "removal_points": "test points that are tried there",
+    "removal_seeds": "seeds from which each network is trained there",
+    "removal_sizes": "how many examples are taken away there",
+    "removal_shown": "file of the removal that is shown",
     "recipe_optimiser": "optimiser of the recipe by which a network without a known one is retrained",
     "recipe_epochs": "epochs of that recipe",
     "recipe_rate": "learning rate of that recipe",
@@ -91,8 +100,27 @@ VIEW_KEYS: dict[str, str] = {
 KEYS = STUDY_KEYS | VIEW_KEYS
 
 
+#: Ids that take more characters than this are remembered by the session and do not stand in the address.
+LONGEST_IDS = 1500
+
+
 def _text(value: str) -> str:
     return value[:128]
+
+
+def _ids(value: str) -> list[int]:
+    found = [int(word) for word in value.split(".")] if len(value) <= LONGEST_IDS else []
+    if not found or not all(0 <= one < 2**31 for one in found):
+        raise ValueError(f"Expected ids with dots between them, at most {LONGEST_IDS} characters; got {value[:40]!r}.")
+    return found
+
+
+def address_text(value: object) -> str:
+    """A value as it stands in the address; empty when it does not: nothing was chosen, or it is a list of very many ids."""
+    if isinstance(value, list | tuple):
+        text = ".".join(map(str, value))
+        return text if len(text) <= LONGEST_IDS else ""
+    return "" if value is None else str(value)
 
 
 #: The names that also stand in the address, and how the text there becomes a value (a ValueError drops it).
@@ -100,7 +128,11 @@ ADDRESS: dict[str, Callable[[str], object]] = {
     "study": _text,
     "point": int,
     "job": _text,
+    "share": _text,
     "explain_class": int,
     "explain_against": int,
     "map_selected": _text,
+    "behaviour_kind": _text,
+    "behaviour_cell": _text,
+    "behaviour_points": _ids,
 }

@@ -5,6 +5,7 @@ What people wrote is never read as Markdown here: it goes through ``st.text``, `
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ __all__ = ["describe", "escape", "grid", "png", "show_point", "strip", "thumbnai
 Split = Literal["train", "test"]
 #: Pixels of a picture's longer side: sharp at 1280 px, also where a browser doubles pixels.
 LARGE, SMALL = 280, 112
+#: Bytes of a picture that is kept whole as a key of the small pictures' cache: 32 x 32 in colour.
+_SMALL_BYTES = 4096
 #: Characters of a text in a grid or in a list.
 EXCERPT = 140
 
@@ -52,6 +55,14 @@ def thumbnail(dataset: Dataset, split: Split, index: int, *, size: int = SMALL) 
 
 @st.cache_data(max_entries=4096, max_size="64 MB", show_spinner=False)
 def _png(pixels: bytes, shape: tuple[int, ...], size: int) -> bytes:
+    return _drawn(pixels, shape, size)
+
+
+#: Small pictures stand on a page by the hundred, and Streamlit's cache takes longer to look one up than to draw it; by their pixels, as there.
+_small_png = lru_cache(maxsize=8192)(lambda pixels, shape, size: _drawn(pixels, shape, size))
+
+
+def _drawn(pixels: bytes, shape: tuple[int, ...], size: int) -> bytes:
     picture = Image.fromarray(np.frombuffer(pixels, dtype=np.uint8).reshape(shape))
     longest = max(shape[:2])
     if longest <= size:
@@ -72,7 +83,7 @@ def png(picture: np.ndarray, *, size: int = SMALL) -> bytes:
         size: pixels of the longer side, about.
     """
     pixels = np.ascontiguousarray(picture, dtype=np.uint8)
-    return _png(pixels.tobytes(), pixels.shape, size)
+    return (_small_png if pixels.nbytes <= _SMALL_BYTES else _png)(pixels.tobytes(), pixels.shape, size)
 
 
 def describe(dataset: Dataset, split: Split, index: int, *, limit: int = EXCERPT) -> str:

@@ -6,7 +6,7 @@ Only a fragment polls, and only while a job runs; the work itself is in a proces
 import streamlit as st
 
 from ntkviz.errors import StoreCorrupted
-from ntkviz.studies import jobs
+from ntkviz.studies import jobs, preview
 from ntkviz.studies.job import Job
 from ntkviz.studies.pipeline import STAGES
 from ntkviz.studies.spec import StudySpec
@@ -101,16 +101,29 @@ def _poll(job_id: str) -> None:
         st.progress(min(1.0, job.fraction), text=_words(job))
         if job.state == "running" and isinstance(job.specs[job.current], StudySpec):
             _stages(job)
+        _first_look(job)
 
 
 def _head(job: Job) -> None:
     left, right = st.columns([6, 1], vertical_alignment="center")
     spec = job.specs[min(job.current, len(job.specs) - 1)]
     several = f"Study {job.current + 1} of {len(job.specs)} · " if len(job.specs) > 1 else ""
-    left.markdown(f"**{several}{results.title_of(spec)}** on {escape(results.subject_title(spec))}")
+    first = f", a first look with {preview.TRAIN:,} points" if preview.is_preview(job.specs, job.current) else ""
+    left.markdown(f"**{several}{results.title_of(spec)}** on {escape(results.subject_title(spec))}{first}")
     if right.button("Cancel", key="cancel_job", icon=":material/stop_circle:", width="stretch", help="Ends within two seconds."):
         jobs.cancel(job.id)
         st.rerun()
+
+
+def _first_look(job: Job) -> None:
+    """Where to see what was found on some of the points, while the whole is being made."""
+    ready = [key for position, key in enumerate(job.results) if key and preview.is_preview(job.specs, position)]
+    if not ready:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"A first look with {preview.TRAIN:,} points is ready:", width="content")
+        for page, label, icon in (("fidelity", "Can I trust it?", "verified"), ("map", "Map", "scatter_plot")):
+            st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:", query_params={"study": ready[-1]})
 
 
 def _words(job: Job) -> str:
@@ -119,7 +132,8 @@ def _words(job: Job) -> str:
         before = job.queue_position - 1
         return "Waits for its turn" + (f": {before} before it" if before > 0 else ", next to run")
     left = "" if job.eta_seconds is None else f" · about {span(job.eta_seconds)} left"
-    return f"{job.fraction:.0%} · {STAGE_TITLES.get(job.stage, job.stage)}{left}"
+    again = " · its worker died; another one goes on where it stopped" if job.tries else ""
+    return f"{job.fraction:.0%} · {STAGE_TITLES.get(job.stage, job.stage)}{left}{again}"
 
 
 def _stages(job: Job) -> None:

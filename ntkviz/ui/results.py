@@ -35,7 +35,7 @@ def outcome(job: Job) -> None:
     made = job.studies_made
     with st.container(border=True, key="job"):
         if job.state == "cancelled":
-            st.warning(f"Cancelled. {_kept(len(made))}", icon=":material/stop_circle:")
+            st.warning(f"Cancelled. {_kept(job)}", icon=":material/stop_circle:")
         for spec, error in zip(job.specs, job.errors, strict=False):
             if error:
                 st.error(f"**{title_of(spec)}:** {escape(error, limit=1200)}", icon=":material/error:")
@@ -58,17 +58,25 @@ def title_of(spec: Task) -> str:
     if isinstance(spec, Retraining):
         if spec.kind == "truth":
             return f"Retraining on {spec.n_subsets} random halves from {spec.n_seeds} seeds"
+        if spec.kind == "removal":
+            sizes = " and ".join(str(k) for k in spec.sizes)
+            return f"Retraining without {sizes} points for each of {spec.n_points} test points, from {spec.n_seeds} seeds"
         return f"Retraining with {len(spec.edits)} edit{'' if len(spec.edits) == 1 else 's'} from {spec.n_seeds} seeds"
     return f"{kernels()[spec.kernel].title} · {surrogates()[spec.surrogate].title}"
 
 
-def _kept(count: int) -> str:
-    return f"{count} finished before that and can be opened below." if count else "Nothing was kept."
+def _kept(job: Job) -> str:
+    count = len(job.studies_made)
+    if count:
+        return f"{count} finished before that and can be opened below."
+    if any(isinstance(spec, Retraining) and spec.kind != "verify" for spec in job.specs):
+        return "Networks that were finished are kept: ask for the same again, and it goes on from there."
+    return "Nothing was kept."
 
 
 def _to_retrained(spec: Retraining) -> None:
     """What was retrained, and the page that shows what came of it."""
-    page, words = ("fidelity", "Can I trust it?") if spec.kind == "truth" else ("what_if", "Predicted against retrained")
+    page, words = ("what_if", "Predicted against retrained") if spec.kind == "verify" else ("fidelity", "Can I trust it?")
     st.success(f"Finished: **{title_of(spec)}** of {escape(subject_title(spec))}.", icon=":material/check_circle:")
     if st.button(words, key=f"go_{page}", icon=":material/model_training:", type="primary"):
         st.switch_page(f"pages/{page}.py", query_params={"study": spec.study} if spec.study else None)

@@ -5,7 +5,8 @@ from contextlib import nullcontext
 import streamlit as st
 
 from ntkviz.errors import BudgetExceeded, NtkvizError
-from ntkviz.studies import jobs
+from ntkviz.studies import jobs, preview
+from ntkviz.studies.preview import with_previews
 from ntkviz.studies.quote import Quote
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import ntkviz_home
@@ -27,14 +28,15 @@ def run_box(specs: list[StudySpec]) -> None:
     if not specs:
         return
     choosing = any(spec.budget_seconds for spec in specs)
+    made = with_previews(specs, home=ntkviz_home())
     with st.spinner("Choosing what fits in the time …") if choosing else nullcontext():
-        estimate = quote_when_known(specs)
+        estimate = quote_when_known(made)
     refusal = _refusal(estimate) if estimate else ""
     with st.container(border=True, key="quote"):
         if estimate:
-            _figures(estimate, len(specs))
+            _figures(estimate, len(specs), len(made) - len(specs))
         else:
-            _until_known(specs)
+            _until_known(made)
         if refusal:
             st.error(f"{escape(refusal, limit=1200)}", icon=":material/block:")
         elif len(specs) > _MANY:
@@ -56,7 +58,7 @@ def _until_known(specs: list[StudySpec]) -> None:
     st.caption(f":material/timer: {quick.MEASURING}. You need not wait for it.")
 
 
-def _figures(estimate: Quote, count: int) -> None:
+def _figures(estimate: Quote, count: int, first_looks: int) -> None:
     cells = st.columns([1, 1, 1, 2.6], vertical_alignment="center")
     done = estimate.n_stored == count
     cells[0].metric("Time", "none" if done else f"about {span(estimate.seconds)}", help=_stages(estimate))
@@ -64,7 +66,8 @@ def _figures(estimate: Quote, count: int) -> None:
     cells[2].metric("Disk", megabytes(estimate.disk_mb), help="What is kept, in the folder of the store.")
     studies = "1 study" if count == 1 else f"{count} studies"
     stored = f", {estimate.n_stored} of them stored already" if estimate.n_stored else ""
-    cells[3].caption(f"An estimate for {studies}{stored}. {estimate.basis}")
+    first = f", after a first look with {preview.TRAIN:,} training points" if first_looks else ""
+    cells[3].caption(f"An estimate for {studies}{stored}{first}. {estimate.basis}")
     for choice in estimate.choices:
         st.info(escape(choice), icon=":material/timer:")
 

@@ -1,8 +1,11 @@
 """The table of pages, and what stands around every page: the name, what it is for, and the job that runs."""
 
+import gc
+
 import streamlit as st
 
-from ntkviz.ui import progress, state
+from ntkviz.studies.people import name_of
+from ntkviz.ui import person, progress, state
 
 #: Three training points and the prediction that they carry; on light and dark.
 ICON = (
@@ -17,6 +20,10 @@ _NAME = (
     + '<text x="38" y="22.5" font-family="Helvetica, Arial, sans-serif" font-size="21" font-weight="650" '
     'fill="#2A7FBA">ntkviz</text></svg>'
 )
+
+
+#: Titles of the pages that were drawn in this process.
+_spared: set[str] = set()
 
 
 def pages() -> dict[str, list]:
@@ -47,20 +54,39 @@ def run() -> None:
     page = st.navigation(pages())
     frame(page.title)
     page.run()
+    _spare_the_collector(page.title)
+
+
+def _spare_the_collector(page: str) -> None:
+    """Leave out of later collections what a page brought in when it was first drawn: modules, mostly, which stay for good.
+
+    Streamlit collects garbage after every run, which takes longer than drawing a page once pandas and plotly are loaded.
+    """
+    if page not in _spared:
+        _spared.add(page)
+        gc.collect()
+        gc.freeze()
 
 
 def frame(page: str) -> None:
     """Draw the frame and bring the address and the session's memory together; once at the start of every run.
+
+    Whoever is not let in sees nothing below it: the run ends here.
 
     Args:
         page: title of the page that follows.
     """
     state.sync_address()
     st.logo(_NAME, size="large", icon_image=ICON)
+    person.welcome_or_stop()
     with st.sidebar:
         if page != "Studies":
             progress.in_sidebar()
         st.caption("Which training examples made a network say this, and can that answer be trusted?")
+        person.in_sidebar()
+    shared = person.looking_at()
+    if shared is not None:
+        person.banner(shared, name_of(shared.owner))
     flash = state.get("flash")
     if flash:
         state.forget("flash")

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from ntkviz.ui.keys import ADDRESS, KEYS
+from ntkviz.ui.keys import ADDRESS, KEYS, address_text
 
 __all__ = ["KEYS", "forget", "get", "put", "sticky", "sync_address"]
 
@@ -102,11 +102,11 @@ def sync_address() -> None:
 
 def _write(name: str, value: Any) -> None:
     seen = st.session_state.setdefault(_SEEN, {})
-    if value is None:
+    text = address_text(value)
+    if not text:
         seen.pop(name, None)
         st.query_params.pop(name, None)
         return
-    text = str(value)
     seen[name] = text
     if st.query_params.get(name) != text:
         st.query_params[name] = text

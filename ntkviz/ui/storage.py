@@ -10,6 +10,7 @@ import streamlit as st
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies import jobs
+from ntkviz.studies.janitor import quota_mb
 from ntkviz.studies.job import Job, log_path
 from ntkviz.studies.store import StudyEntry
 from ntkviz.studies.subjects import Subject, subjects
@@ -61,6 +62,7 @@ def show_storage() -> None:
     else:
         st.caption("None.")
     _delete_unused(entries)
+    _pin_studies(entries)
     _delete_studies(entries)
     brought = [subject for subject in subjects(cached.store()) if subject.source == "upload"]
     st.markdown("**Uploads**")
@@ -102,6 +104,33 @@ def _discard(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(ValueError):  # gone meanwhile
             cached.store().discard(folder)
+
+
+def _pin_studies(entries: list[StudyEntry]) -> None:
+    """Where there is a quota, which studies stay whatever it says."""
+    limit = quota_mb()
+    if limit is None or not entries:
+        return
+    store = cached.store()
+    titles = {entry.key: _title(entry) for entry in entries}
+    st.markdown(
+        f"**Quota.** Above {megabytes(limit)} the longest unused studies are deleted, the newest and those pinned here excepted."
+    )
+    st.multiselect(
+        "Pinned studies",
+        list(titles),
+        default=sorted(store.pinned() & set(titles)),
+        format_func=lambda key: titles[key],
+        key="_pinned",
+        placeholder="None",
+        on_change=lambda: _pin(tuple(titles)),
+    )
+
+
+def _pin(keys: tuple[str, ...]) -> None:
+    store, chosen = cached.store(), set(st.session_state["_pinned"])
+    for key in keys:
+        store.pin(key, pinned=key in chosen)
 
 
 def _delete_studies(entries: list[StudyEntry]) -> None:

@@ -7,7 +7,7 @@ from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject
 from ntkviz.truth.truth import TRUTH
-from ntkviz.ui import gates, progress, recipe_form, state
+from ntkviz.ui import gates, person, progress, recipe_form, state
 from ntkviz.ui.text import escape
 
 #: Random halves that may be asked for; fewer give wider intervals.
@@ -65,7 +65,7 @@ def offer(study: Study) -> None:
 def own(study: Study) -> None:
     """How retrainings that somebody made here can be thrown away, to be made by another recipe."""
     home, subject = ntkviz_home(), study.spec.subject_id
-    if not truth_stamp(home, subject):
+    if not truth_stamp(home, subject) or not person.may_change():
         return
     with st.popover("Retrainings made here", icon=":material/delete:", key="ask_truth"):
         st.markdown("These retrainings were made on this machine. Delete them, to make others?")

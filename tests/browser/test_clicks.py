@@ -17,6 +17,15 @@ _LONELY = """([key, prefix]) => {
   return [box.left + best.x, box.top + best.y, best.id];
 }"""
 
+#: Where a chart's plane is on the page: left, top, width, height.
+_PLANE = """key => {
+  const chart = document.querySelector(`.st-key-${key} .js-plotly-plot`), layout = chart._fullLayout, box = chart.getBoundingClientRect();
+  return [box.left + layout.xaxis._offset, box.top + layout.yaxis._offset, layout.xaxis._length, layout.yaxis._length];
+}"""
+
+#: Whether dragging on a chart does this.
+_DRAG = "([key, drag]) => document.querySelector(`.st-key-${key} .js-plotly-plot`)?._fullLayout?.dragmode === drag"
+
 #: Ids in the trace of that name.
 _DRAWN = """([key, name]) => [...document.querySelectorAll(`.st-key-${key} .js-plotly-plot`)].flatMap(chart =>
   chart.data.filter(trace => trace.name === name).flatMap(trace => trace.customdata.map(row => String(row[0]))))"""
@@ -32,6 +41,26 @@ def click_point(page: Page, key: str, prefix: str = "") -> str:
     page.wait_for_timeout(300)  # Plotly names the point under the mouse before it takes a click for one
     page.mouse.click(x, y)
     return point
+
+
+def drag_around(page: Page, key: str, turns: int) -> None:
+    """Draw around nearly all of a chart's plane: along its edges, or from corner to corner when there is one turn."""
+    keyed(page, key).scroll_into_view_if_needed()
+    page.wait_for_function("key => document.querySelector(`.st-key-${key} .js-plotly-plot`)?._fullLayout?.xaxis?.l2p", arg=key)
+    left, top, width, height = page.evaluate(_PLANE, key)
+    if turns == 1:
+        way = [(0.004, 0.004), (0.5, 0.5), (0.996, 0.996)]
+    else:
+        side = [i / (turns // 4) for i in range(turns // 4)]
+        corners = (
+            [(s, 0.0) for s in side] + [(1.0, s) for s in side] + [(1 - s, 1.0) for s in side] + [(0.0, 1 - s) for s in side]
+        )
+        way = [(0.004 + 0.992 * x, 0.004 + 0.992 * y) for x, y in corners]
+    page.mouse.move(left + way[0][0] * width, top + way[0][1] * height)
+    page.mouse.down()
+    for x, y in way[1:]:
+        page.mouse.move(left + x * width, top + y * height, steps=4)
+    page.mouse.up()
 
 
 def wait_drawn(page: Page, key: str, name: str, point: str) -> None:
@@ -61,6 +90,31 @@ def test_clicks_on_the_map_draw_edges_and_the_next_click_moves_them(server, fini
         settle(page)
         assert page.evaluate(_DRAWN, ["map_chart", "selected point"]) == [point]
         assert len(page.evaluate(_DRAWN, ["map_chart", "its nearest in the kernel's space"])) == 8
+    no_exception(page)
+
+
+def test_a_lasso_and_a_box_choose_test_points_that_are_explained_together(server, finished, open_browser):
+    page = open_browser(f"{server}/map?study={finished.keys['digits']}", height=1400)
+    for mouse, drag, turns in (("Choose by a lasso", "lasso", 24), ("Choose by a box", "select", 1)):
+        page.get_by_text(mouse).click()
+        page.wait_for_function(_DRAG, arg=["map_chart", drag])
+        settle(page)
+        drag_around(page, "map_chart", turns)
+        expect(page.get_by_text("30 test points chosen")).to_be_visible()  # the area is the whole plane
+        page.wait_for_function(f"([key, name]) => ({_DRAWN})([key, name]).length === 30", arg=["map_chart", "chosen together"])
+        settle(page)
+        assert page.evaluate(_DRAWN, ["map_chart", "selected point"]) == []
+        if drag == "lasso":
+            page.get_by_role("button", name="Clear").click()
+            expect(page.get_by_text("30 test points chosen")).to_have_count(0)
+            settle(page)
+    page.get_by_text("Explain these 30 test points together").click()
+    expect(page.get_by_role("heading", name="Behaviours", exact=True, level=1)).to_be_visible()
+    settle(page)
+    assert "behaviour_points=" in page.url
+    page.reload()
+    settle(page)
+    expect(page.get_by_text("the chosen test points").first).to_be_visible()
     no_exception(page)
 
 

@@ -90,6 +90,11 @@ for name in sys.argv[1:]:
     app.switch_page(f"pages/{name}.py").run()
     assert not app.exception, (name, app.exception)
     assert "torch" not in sys.modules, name
+app.switch_page("pages/fidelity.py").run()
+app.button(key="measure_changes").click().run()
+assert not app.exception, app.exception
+assert not app.error, app.error
+assert "torch" not in sys.modules, "small changes"
 print("torch-free")
 """
 

@@ -186,6 +186,39 @@ def test_the_poison_is_found_from_the_page(opened_planted, source):
     assert score_found(blind.group, np.isin(study.train_index, rows["training point"])).precision == 1
 
 
+def test_one_confusion_can_be_asked_about(opened_planted):
+    app, study = opened_planted("backdoor", "Backdoor", audit_suspects="one confusion: a label and what is predicted instead")
+    said = scores_of(study.logits_test).predicted
+    cells = sorted({(int(a), int(b)) for a, b in zip(study.y_test, said, strict=True) if a != b})
+    assert len(app.selectbox(key="_audit_cell").options) == len(cells)
+    true, target = cells[0]
+    app.selectbox(key="_audit_cell").set_value(f"{true}:{target}").run()
+    assert not app.exception
+    suspects = np.flatnonzero((study.y_test == true) & (said == target))
+    clean = np.flatnonzero((study.y_test == target) & (said == target))
+    found = BackdoorAudit(study.kernel, study.y_train, n_classes=10).of(study.rows, suspects, clean, target)
+    assert table(app, "training point", "score", "group")["training point"].tolist() == study.train_index[found.points].tolist()
+
+
+def test_any_test_points_can_be_asked_about_and_those_that_do_not_count_are_told(opened_planted):
+    app, study = opened_planted("backdoor", "Backdoor", audit_suspects="test points of your choice")
+    assert "no test point to ask about" in texts(app)
+    said = scores_of(study.logits_test).predicted
+    wrong, right = np.flatnonzero(said != study.y_test), np.flatnonzero(said == study.y_test)
+    app.multiselect(key="_behaviour_points").set_value(study.test_index[right[:2]].tolist()).run()
+    assert "The network is right on all 2 test points" in texts(app).replace("\\", "")
+    target = np.bincount(said[wrong]).argmax()
+    some = wrong[said[wrong] == target][:6]
+    app.multiselect(key="_behaviour_points").set_value(study.test_index[[*some, right[0]]].tolist()).run()
+    assert not app.exception
+    assert f"Suspects are {len(some)} of these {len(some) + 1} test points" in texts(app)
+    clean = np.setdiff1d(np.flatnonzero((study.y_test == target) & (said == target)), right[:1])
+    found = BackdoorAudit(study.kernel, study.y_train, n_classes=10).of(study.rows, some, clean, int(target))
+    rows = table(app, "training point", "score", "group")
+    assert rows["training point"].tolist() == study.train_index[found.points].tolist()
+    np.testing.assert_allclose(rows["score"], found.scores)
+
+
 def test_the_export_names_ids_and_classes(opened, monkeypatch):
     app, study = opened("digits")
     found = mislabels(study.kernel, study.y_train, n_classes=10)

@@ -62,7 +62,7 @@ def test_the_plane_shows_every_measured_row_with_controls_and_says_what_follows(
     }
     assert {"trntk/kglm/share", "ck/klr/removal_klr", "rbf/klr/inputs", "none/none/same_class"} <= set(drawn)
     assert sorted(drawn.values()) == pytest.approx(sorted(rows["LDS"].dropna()))
-    assert "Retraining confirms" in texts(app)
+    assert "reaches the highest LDS" in texts(app)
     assert "Best control" in alt(app, "plane")
     assert "Two axes" in texts(app)
     assert "What has not been checked" not in texts(app)
@@ -103,10 +103,10 @@ def test_stale_retrainings_are_a_sentence_and_not_the_end_of_the_page(made, open
 def test_larger_studies_are_measured_when_asked_for(retrained, made, open_page, monkeypatch) -> None:
     monkeypatch.setattr(plane_view, "AT_ONCE_UP_TO", 10)
     app = open_page("fidelity", study=made.keys["digits"])
-    assert "Retraining confirms" not in texts(app)
+    assert "reaches the highest LDS" not in texts(app)
     app.button(key="measure_plane").click().run()
     assert not app.exception
-    assert "Retraining confirms" in texts(app)
+    assert "reaches the highest LDS" in texts(app)
 
 
 def test_the_badge_names_each_points_verdict_and_its_reasons(made, open_page) -> None:

@@ -158,8 +158,9 @@ def test_a_job_whose_process_died_is_explained(open_page, ended):
 
     app = open_page()
     app.button(key="run").click().run()
-    job = jobs.wait(app.session_state["job"], seconds=60, until=lambda job: job.pid is not None)
-    os.kill(job.pid or 0, signal.SIGKILL)
+    for tries in range(3):  # it is started again twice
+        job = jobs.wait(app.session_state["job"], seconds=60, until=lambda job, n=tries: job.pid is not None and job.tries == n)
+        os.kill(job.pid or 0, signal.SIGKILL)
     ended(job.id)
     app.run()
     assert not app.exception

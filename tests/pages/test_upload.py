@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ntkviz import export_model, load_sample
 from ntkviz.data.sample import SAMPLES_DIR
 from ntkviz.studies.store import Store
 from ntkviz.studies.subjects import subjects
@@ -168,3 +169,17 @@ def test_the_example_specifications_describe_networks(spec):
     from ntkviz.models.spec import build_model, parse_spec
 
     assert build_model(parse_spec(spec))(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_an_exported_program_needs_no_architecture(form, home, tmp_path):
+    path = export_model(load_sample("cancer-mlp").model, load_sample("cancer-mlp").data.x_test[:4], tmp_path / "net.pt2")
+    form.file_uploader(key="_upload_weights").upload("net.pt2", path.read_bytes()).run()
+    assert not [box for box in form.selectbox if box.key == "_upload_network"]
+    assert "Still needed: the normalisation, the data." in plain(form)
+    form.segmented_control(key="_upload_data_how").set_value("sample").run()
+    form.selectbox(key="_upload_sample").set_value("cancer-mlp")
+    form.radio(key="_upload_normalise").set_value("none").run()
+    form.button(key="check_upload").click().run()
+    assert not form.exception
+    assert "can be studied" in plain(form)
+    assert [subject.title for subject in subjects(Store(home)) if subject.source == "upload"] == ["net.pt2"]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntkviz.errors import BudgetExceeded, StoreCorrupted
-from ntkviz.studies.artefact import MANIFEST, read_arrays, read_manifest, replace_text, write_artefact
+from ntkviz.studies.artefact import MANIFEST, read_arrays, read_manifest, write_artefact
 
 KEY = "ab" * 32
 
@@ -123,7 +123,7 @@ def test_an_unknown_artefact_is_a_key_error(tmp_path):
 
 def test_no_room_is_told_with_figures_and_nothing_is_left(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
-    monkeypatch.setattr("ntkviz.studies.artefact.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("ntkviz.studies.disk.shutil.disk_usage", lambda _: usage)
     with pytest.raises(BudgetExceeded, match=r"needs 16 MB .* 10 MB are free"):
         write(tmp_path)
     assert not list((tmp_path / "kernels").iterdir())
@@ -134,7 +134,7 @@ def test_a_failing_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("ntkviz.studies.artefact.np.save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(BudgetExceeded, match="is full"):
         write(tmp_path)
     assert not list((tmp_path / "kernels").iterdir())
 
@@ -144,7 +144,7 @@ def test_a_short_write_is_detected(tmp_path, monkeypatch):
         monkeypatch.undo()
         os.ftruncate(handle, os.fstat(handle).st_size - 1)
 
-    monkeypatch.setattr("ntkviz.studies.artefact.os.fsync", lose_a_byte)
+    monkeypatch.setattr("ntkviz.studies.disk.os.fsync", lose_a_byte)
     with pytest.raises(StoreCorrupted, match=r"a\.npy was not written in full"):
         write(tmp_path)
     assert not list((tmp_path / "kernels").iterdir())
@@ -163,9 +163,3 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_stays(
         (parent / f".tmp-{pid}-00").mkdir(parents=True)
     write(tmp_path)
     assert {path.name for path in parent.iterdir()} == {KEY, f".tmp-{os.getpid()}-00"}
-
-
-def test_replacing_a_text_leaves_only_the_text(tmp_path):
-    replace_text(tmp_path / "job.json", "one")
-    replace_text(tmp_path / "job.json", "two", sync=False)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("job.json", "two")]

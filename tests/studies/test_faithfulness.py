@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from ntkviz.explain.effects import RemovalEffects
-from ntkviz.fidelity.lds import Lds
+from ntkviz.fidelity.lds import Difference, Lds
 from ntkviz.fidelity.trust import AVOID, VERDICTS
 from ntkviz.scores import log_odds_heads
 from ntkviz.studies.aligned import aligned, mismatch
+from ntkviz.studies.control import control_kernel
 from ntkviz.studies.errors import InvalidStudy
-from ntkviz.studies.faithfulness import PLAN, Measured, candidate, control_kernel, effects_on_label, faithfulness
+from ntkviz.studies.faithfulness import PLAN, Measured, candidate, effects_on_label, faithfulness
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.study import Study
 from ntkviz.studies.trusted import badges, foretells
@@ -168,31 +169,74 @@ def test_a_surrogate_that_foretells_no_removals_has_no_second_badge(spec, store,
 
 
 def row(
-    title: str, lds: float, tau: float = 0.8, *, control: bool = False, width: float = 0.02, surrogate: str = "klr"
+    title: str,
+    lds: float,
+    tau: float = 0.8,
+    *,
+    control: bool = False,
+    width: float = 0.02,
+    surrogate: str = "klr",
+    lead: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Measured:
     found = Lds(lds, lds - width, lds + width, lds, lds, np.array([lds]), 0.94, 0.6)
-    return Measured("trntk", surrogate, title, title, tau, tau, tau, found, 1.0, control)
+    return Measured(
+        "trntk", surrogate, title, title, tau, tau, tau, found, 1.0, control, lead=Difference(*lead, share_better=0.5, n_points=9)
+    )
 
 
 def test_the_sentence_names_the_best_and_its_distance_from_the_ceiling() -> None:
-    said = conclusion([row("removal", 0.65), row("share", 0.3), row("same class", 0.2, NAN, control=True, surrogate="")])
-    assert "Retraining confirms removal best: LDS 0.65 (0.63 to 0.67)" in said
+    far, further = (0.35, 0.3, 0.4), (0.45, 0.4, 0.5)
+    said = conclusion(
+        [
+            row("removal", 0.65),
+            row("share", 0.3, lead=far),
+            row("same class", 0.2, NAN, control=True, surrogate="", lead=further),
+        ]
+    )
+    assert "removal reaches the highest LDS, 0.65 (0.63 to 0.67)" in said
     assert "no attribution could exceed 0.94" in said
-    assert "The best control, same class, reaches 0.20" in said
-    assert "It also imitates the network best" in said
+    assert "It foretells better than the next, share (LDS 0.30), by 0.350 (0.300 to 0.400)" in said
+    assert "It foretells better than the strongest control, same class (LDS 0.20), by 0.450 (0.400 to 0.500)" in said
+    assert "The best also imitates the network best" in said
 
 
 def test_a_control_that_wins_is_said_plainly() -> None:
-    said = conclusion([row("removal", 0.6), row("pixels", 0.7, 0.5, control=True)])
-    assert "A control does better: pixels reaches 0.70" in said
+    said = conclusion([row("removal", 0.6), row("pixels", 0.7, 0.5, control=True, lead=(-0.1, -0.15, -0.05))])
+    assert "A control foretells better: pixels reaches 0.70, more by 0.100 (0.050 to 0.150), without a single look" in said
     assert "about the data" in said
-    near = conclusion([row("removal", 0.69), row("pixels", 0.7, control=True)])
-    assert "A control does as well or better" in near
+    near = conclusion([row("removal", 0.69), row("pixels", 0.7, control=True, lead=(-0.01, -0.04, 0.02))])
+    assert "It cannot be told apart from the strongest control, pixels" in near
+    assert "difference -0.010 (-0.040 to 0.020)" in near
+
+
+def test_what_is_told_apart_is_what_the_paired_interval_says_and_not_the_intervals_alone() -> None:
+    apart = [row("removal", 0.65, width=0.1), row("share", 0.64, width=0.1, lead=(0.01, 0.005, 0.015))]
+    assert "It foretells better than the next, share (LDS 0.64), by 0.010 (0.005 to 0.015)" in conclusion(apart)
+    level = [
+        row("removal", 0.65, width=0.001),
+        row("share", 0.6, width=0.001, lead=(0.05, -0.01, 0.1)),
+        row("kernel", 0.5, lead=(0.15, -0.01, 0.3)),
+    ]
+    assert (
+        "It cannot be told apart from the next, share: LDS 0.60, difference 0.050 (-0.010 to 0.100); nor from 1 more"
+        in conclusion(level)
+    )
+
+
+def test_each_row_says_how_far_the_best_of_ours_is_ahead(study: Study) -> None:
+    rows = faithfulness(study, truth_of(study), n_draws=200)
+    best = max((row for row in rows if not row.is_control), key=lambda row: row.lds)
+    assert (best.lead.value, best.lead.low, best.lead.high, best.lead.clear) == (0, 0, 0, False)
+    for one in rows:
+        assert one.lead.value == pytest.approx(best.lds - one.lds, abs=1e-9)
+        assert one.lead.low <= one.lead.value <= one.lead.high
 
 
 def test_a_better_imitation_that_is_less_true_is_named() -> None:
-    said = conclusion([row("removal", 0.6, 0.8), row("distilled", 0.1, 0.95)])
+    said = conclusion([row("removal", 0.6, 0.8), row("distilled", 0.1, 0.95, lead=(0.5, 0.4, 0.6))])
     assert "The best imitation is another one (distilled, tau 0.95 against tau 0.80), with an LDS of 0.10 only" in said
+    level = conclusion([row("removal", 0.6, 0.8), row("distilled", 0.58, 0.95, lead=(0.02, -0.1, 0.1))])
+    assert "The best imitation is distilled (tau 0.95, LDS 0.58)" in level
 
 
 def test_little_truth_and_none_are_said() -> None:

@@ -1,11 +1,14 @@
 """Small changes of test points: small, of the right kind, the same for a seed, and read by network and surrogate as any input."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ntkviz.studies.errors import InvalidStudy
-from ntkviz.studies.perturbed import perturbed_inputs, perturbed_logits
+from ntkviz.studies.perturbed import perturbed_in_child, perturbed_inputs, perturbed_logits
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.subjects import load_subject_model, subject_data
 from ntkviz.types import Dataset, Display
@@ -101,6 +104,28 @@ def test_unchanged_copies_have_the_studys_own_logits(spec, store, home, kernel: 
         np.testing.assert_allclose(surrogate[:, copy], study.surrogate_logits[points], rtol=1e-3, atol=1e-3)
     changed, _ = perturbed_logits(study, data, model, points=points, copies=2)
     assert (changed != network).any()
+
+
+def test_a_process_of_its_own_says_the_same(spec, store, home) -> None:
+    study = run_study(spec(), store=store)
+    data, model = subject_data(study.spec.subject_id, home=home), load_subject_model(study.spec.subject_id, home=home)
+    here = perturbed_logits(study, data, model, copies=2)
+    there = perturbed_in_child(study, home=home, copies=2)
+    for one, other in zip(here, there, strict=True):
+        assert one.shape == (study.n_test, 2, study.logits_test.shape[1])
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_what_the_process_refuses_is_refused_here(spec, store, home) -> None:
+    study = run_study(spec(kernel="lpntk"), store=store)
+    with pytest.raises(InvalidStudy, match="needs labels"):
+        perturbed_in_child(study, home=home, copies=1)
+
+
+@pytest.mark.parametrize("module", ["perturbed", "control"])
+def test_asking_imports_no_torch(module: str) -> None:
+    code = f"import sys, ntkviz.studies.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_kernel_that_needs_labels_is_refused(spec, store, home) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that retrain: the truth of somebody's own network, and edits that are verified. Real processes on a tiny network."""
+"""Jobs that retrain: the truth of somebody's own network, edits that are verified, lists that are removed. Real processes on a tiny network."""
 
 import time
 from dataclasses import replace
@@ -6,17 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ntkviz.errors import BudgetExceeded, StoreCorrupted
+from ntkviz.errors import BudgetExceeded, JobCancelled, StoreCorrupted
 from ntkviz.explain.what_if import duplicate, relabel, remove
 from ntkviz.studies import jobs, retraining_run
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.job import log_path
 from ntkviz.studies.pipeline import run_study
+from ntkviz.studies.removal_lists import LISTS, removal_lists, tried_points
 from ntkviz.studies.retraining import (
     Retraining,
     find_truth,
     known_recipe,
+    load_removal,
     load_verification,
+    removals_of,
+    removed_path,
     task_from_dict,
     truth_folder,
     truth_stamp,
@@ -26,8 +30,10 @@ from ntkviz.studies.retraining import (
 )
 from ntkviz.studies.retraining_run import is_quoted, quote_retraining, run_retraining
 from ntkviz.studies.subjects import find_subject, subject_data
+from ntkviz.truth import retrain as truth_retrain
 from ntkviz.truth.recipe import Training
-from ntkviz.truth.truth import TRUTH
+from ntkviz.truth.retrain import retrain
+from ntkviz.truth.truth import TRUTH, margins_of
 
 SECONDS = 120.0
 RECIPE = Training(epochs=2, optimiser="adamw", learning_rate=0.02, weight_decay=1e-3, batch_size=40, seed=5)
@@ -59,8 +65,13 @@ def verify(subject, study) -> Retraining:
     return Retraining("verify", subject.id, RECIPE, n_seeds=2, study=study.key, edits=edits)
 
 
-def test_both_kinds_survive_json(truth, verify, spec):
-    for asked in (truth, verify):
+@pytest.fixture
+def removal(subject, study) -> Retraining:
+    return Retraining("removal", subject.id, RECIPE, n_seeds=2, study=study.key, n_points=3, sizes=(2, 5))
+
+
+def test_all_kinds_survive_json(truth, verify, removal, spec):
+    for asked in (truth, verify, removal):
         assert task_from_dict(asked.to_dict()) == asked
         assert task_from_dict(asked.to_dict()).key() == asked.key()
     assert task_from_dict(spec().to_dict()) == spec()
@@ -74,6 +85,10 @@ def test_both_kinds_survive_json(truth, verify, spec):
         ({"n_seeds": 1}, "seeds"),
         ({"n_subsets": 5000}, "subsets"),
         ({"kind": "verify", "study": "s"}, "make an edit"),
+        ({"kind": "removal", "sizes": (5,)}, "needs a study"),
+        ({"kind": "removal", "study": "s", "sizes": (5,), "n_points": 0}, "test points"),
+        ({"kind": "removal", "study": "s"}, "how many points"),
+        ({"kind": "removal", "study": "s", "sizes": (5, 5)}, "each number once"),
     ],
 )
 def test_what_is_not_possible_is_refused(subject, entries, said):
@@ -117,6 +132,47 @@ def test_edits_are_verified_by_a_job(verify, home, study):
     assert found.before.shape == found.after.shape == (2, study.n_test)
 
 
+def test_lists_are_removed_by_a_job(removal, home, study):
+    assert removals_of(home, study.key) == []
+    job = jobs.wait(jobs.start_retraining(removal, home).id, home, seconds=SECONDS)
+    assert job.state == "done", log_path(home, job.id).read_text()
+    assert removals_of(home, study.key) == [removed_path(home, removal)]
+    assert [path.name for path in removed_path(home, removal).parent.iterdir()] == [removed_path(home, removal).name]
+    asked, lists, found = load_removal(removed_path(home, removal))
+    assert (asked, lists) == (removal, tuple(LISTS))
+    at = tried_points(study, 3)
+    np.testing.assert_array_equal(found.test, study.test_index[at])
+    np.testing.assert_array_equal(found.lists, study.train_index[removal_lists(study, at, 5, home=home)])
+    np.testing.assert_array_equal(found.sizes, [2, 5])
+    assert RECIPE.seed not in found.seeds
+    assert found.after.shape == (2, len(LISTS), 3, 2)
+    data = subject_data(study.spec.subject_id, home=home)
+    mask = np.ones((1, len(data.y_train)), dtype=bool)
+    mask[0, found.lists[2, 1, :5]] = False
+    logits = retrain(find_subject(study.spec.subject_id, home=home).architecture, data, mask, found.seeds[:1], RECIPE)
+    assert found.after[1, 2, 1, 0] == pytest.approx(margins_of(logits[0], data.y_test)[found.test[1]], abs=1e-3)
+
+
+def test_a_removal_that_was_interrupted_goes_on_where_it_was(removal, home, monkeypatch):
+    def stop(stage: str, fraction: float) -> None:
+        if stage == "truth" and fraction > 0.7:
+            raise JobCancelled("stop")
+
+    with pytest.raises(JobCancelled):
+        run_retraining(removal, home=home, on_progress=stop)
+    kept = list(removed_path(home, removal).with_suffix(".unfinished").glob("*.npy"))
+    assert kept
+    assert removals_of(home, removal.study) == []
+    trained: list[int] = []
+    real = truth_retrain._trained
+    monkeypatch.setattr(
+        truth_retrain, "_trained", lambda work, masks, *more: trained.append(len(masks)) or real(work, masks, *more)
+    )
+    run_retraining(removal, home=home)
+    assert sum(trained) < removal.networks
+    assert len(removals_of(home, removal.study)) == 1
+
+
 def test_cancel_stops_a_retraining_within_two_seconds_and_keeps_nothing(truth, home, subject):
     long = replace(truth, training=replace(RECIPE, epochs=5000), n_subsets=100)
     job = jobs.start_retraining(long, home)
@@ -128,7 +184,7 @@ def test_cancel_stops_a_retraining_within_two_seconds_and_keeps_nothing(truth, h
     assert not (truth_folder(home, subject) / TRUTH).exists()
 
 
-def test_the_quote_is_measured_once_and_in_proportion(truth, verify, home):
+def test_the_quote_is_measured_once_and_in_proportion(truth, verify, removal, home):
     retraining_run._known.clear()
     assert not is_quoted(truth, home=home)
     few = quote_retraining(truth, home=home)
@@ -137,6 +193,8 @@ def test_the_quote_is_measured_once_and_in_proportion(truth, verify, home):
     longer = quote_retraining(replace(truth, training=replace(RECIPE, epochs=20)), home=home)
     start = retraining_run._START_SECONDS
     assert (many.seconds - start) / (few.seconds - start) == pytest.approx(301 / 4)
+    lists = quote_retraining(removal, home=home)
+    assert (lists.seconds - start) / (few.seconds - start) == pytest.approx((5 * 3 * 2 + 1) / 4)
     assert (longer.seconds - start) / (few.seconds - start) == pytest.approx(10)
 
 

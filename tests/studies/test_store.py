@@ -145,7 +145,7 @@ def test_an_empty_home_has_an_empty_store(tmp_path):
 
 
 def test_usage_counts_what_retrainings_leave(tmp_path):
-    for name in ("truth", "verified"):
+    for name in ("truth", "verified", "removed"):
         (tmp_path / name / "a").mkdir(parents=True)
         (tmp_path / name / "a" / "file.npz").write_bytes(bytes(100))
-    assert Store(tmp_path).usage().n_bytes == 200
+    assert Store(tmp_path).usage().n_bytes == 300

@@ -92,6 +92,32 @@ def test_memory_wins_over_its_own_old_address(app):
     assert app.query_params["point"] == "5"
 
 
+def test_ids_stand_in_the_address_and_come_back(app):
+    app.session_state["behaviour_points"] = [3, 12, 57]
+    assert app.run().query_params["behaviour_points"] == "3.12.57"
+    again = AppTest.from_function(script, default_timeout=60)
+    again.query_params["behaviour_points"] = "3.12.57"
+    assert again.run().session_state["behaviour_points"] == [3, 12, 57]
+
+
+def test_very_many_ids_are_remembered_and_leave_the_address(app):
+    app.session_state["behaviour_points"] = [1, 2]
+    app.run()
+    many = list(range(1000, 1400))
+    app.session_state["behaviour_points"] = many
+    app.run()
+    assert "behaviour_points" not in app.query_params
+    assert app.run().session_state["behaviour_points"] == many
+
+
+@pytest.mark.parametrize("nonsense", ["", "3.", "3.x", "-3", "3,4", "9" * 30, ".".join(["1"] * 1000)])
+def test_ids_that_are_none_are_dropped(app, nonsense):
+    app.query_params["behaviour_points"] = nonsense
+    app.run()
+    assert "behaviour_points" not in app.session_state
+    assert "behaviour_points" not in app.query_params
+
+
 @pytest.mark.parametrize("call", [state.get, lambda name: state.put(name, 1), state.forget])
 def test_unknown_names_are_refused(call):
     with pytest.raises(KeyError, match="no name of the pages' memory"):
