@@ -22,6 +22,7 @@ import psutil
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.typing import Origin, Subprotocol
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -130,7 +131,7 @@ async def person(
     began = time.perf_counter()
     address = f"ws://127.0.0.1:{PORT}{prefix(i, processes)}/_stcore/stream"
     async with websockets.connect(
-        address, subprotocols=["streamlit"], max_size=None, origin=f"http://127.0.0.1:{PORT}"
+        address, subprotocols=[Subprotocol("streamlit")], max_size=None, origin=Origin(f"http://127.0.0.1:{PORT}")
     ) as socket:
         await ask(socket, "explain", f"study={study}", sizes)
         waits["first paint"].append(time.perf_counter() - began)

@@ -49,7 +49,7 @@ from pathlib import Path
 from ntkviz.studies import jobs
 from ntkviz.studies.spec import StudySpec
 home = Path(sys.argv[1])
-if not jobs.list_jobs(home):
+if not any(job.state in ("queued", "running", "done") for job in jobs.list_jobs(home)):
     jobs.start([StudySpec.from_json(sys.argv[2])], home)
 while any(not job.ended for job in jobs.list_jobs(home)):
     time.sleep(0.1)
@@ -99,16 +99,16 @@ def killing(
     end = time.monotonic() + seconds
     killed: Counter[str] = Counter()
     studies = wrong = lost = left = 0
-    while sum(killed.values()) < kills and time.monotonic() < end:
+    while _kills(killed) < kills and time.monotonic() < end:
         home = place / f"home-{studies}"
-        killed += disturb(home, rng, kills - sum(killed.values()), cluster)
+        killed += disturb(home, rng, kills - _kills(killed), cluster)
         studies += 1
-        job = read_jobs(home)[0]
+        job = read_jobs(home)[-1]
         lost += job.state != "done"
         wrong += job.state == "done" and kernel_hash(home) != expected
         left += len(Store(home).verify()) + len(list((home / "tiles").glob("*/*.npz")))
-        print(f"{studies} studies, {sum(killed.values())} kills {dict(killed)}, {wrong} wrong, {lost} lost", flush=True)
-        shutil.rmtree(home)
+        print(f"{studies} studies, {_kills(killed)} kills {dict(killed)}, {wrong} wrong, {lost} lost", flush=True)
+        _leave(home)
     return {
         "studies": studies,
         "kills": dict(killed),
@@ -122,13 +122,18 @@ def disturb(home: Path, rng: random.Random, most: int, cluster: psutil.Process |
     """One study with kills until it is there; how many of whom."""
     killed: Counter[str] = Counter()
     app = _ask(home)
-    while sum(killed.values()) < most:
+    while _kills(killed) < most:
         time.sleep(rng.uniform(0.1, 4.0) if cluster is None else rng.uniform(0.2, 4.0))
-        job = next(iter(read_jobs(home)), None)
+        job = next(iter(read_jobs(home)[::-1]), None)
         if job is None:
             continue  # the app is still loading
+        if job.state == "failed" and app.poll() is not None:  # given up: a person asks again, and finds what there is
+            killed["given up"] += 1
+            app = _ask(home)
         if job.ended:
-            break
+            if job.state == "done":
+                break
+            continue
         alive = _alive(home, job, app) if cluster is None else _computing(job, cluster)
         if not alive:
             continue
@@ -143,6 +148,20 @@ def disturb(home: Path, rng: random.Random, most: int, cluster: psutil.Process |
         app.wait(300)
     app.kill()
     return killed
+
+
+def _leave(home: Path) -> None:
+    """Delete a home when nobody is at work there any more."""
+    supervisor = _supervisor(home)
+    if supervisor is not None:
+        supervisor.terminate()
+        with contextlib.suppress(psutil.TimeoutExpired):
+            supervisor.wait(10)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _kills(killed: Counter[str]) -> int:
+    return sum(count for whom, count in killed.items() if whom != "given up")
 
 
 def _alive(home: Path, job: Job, app: "subprocess.Popen[bytes]") -> list[tuple[str, psutil.Process]]:

@@ -250,6 +250,7 @@ def test_the_doctor_is_content_here_and_says_what_to_do_where_it_is_not(run, hom
         "memory",
         "disk",
         "NTKVIZ_HOME",
+        "mode",
         "samples",
         "store",
     }

@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 
 from ntkviz.errors import NtkvizError
-from ntkviz.models.sandbox_layers import sandbox_layers
+from ntkviz.models.sandbox_layers import require_layers, sandbox_layers
 from ntkviz.models.sandbox_selftest import try_escapes
 from ntkviz.studies.engine import VARIABLE, chosen_engine
 from ntkviz.studies.errors import ClusterUnavailable
 from ntkviz.studies.machine import available_memory_mb, gemm_rate, memory_limit_mb, n_threads
+from ntkviz.studies.server import VARIABLES, server
 from ntkviz.studies.store import Store
 
 _PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "safetensors", "pydantic", "umap-learn", "plotly", "streamlit")
@@ -59,6 +60,7 @@ def examine(store: Store) -> Iterator[Finding]:
         ("NTKVIZ_HOME", lambda: _home(store)),
         ("NTKVIZ_ENGINE", _engine),
         ("sandbox", _sandbox),
+        ("mode", _mode),
         ("escape attempts", _escapes),
         ("samples", _samples),
         ("store", lambda: _store(store)),
@@ -162,6 +164,20 @@ def _sandbox() -> Finding:
     return Finding(
         "sandbox", True, f"active: {', '.join(active) or 'none'}" + (f"; NOT active: {'; '.join(missing)}" * bool(missing))
     )
+
+
+def _mode() -> Finding:
+    """Whom a server with this environment would serve, and whether it may."""
+    said = server()
+    require_layers(said.mode)
+    limits = {name: getattr(said, entry) for entry, name in VARIABLES.items() if entry not in {"mode", "auth"}}
+    granted = ", ".join(f"{name}={limit:,.0f}" for name, limit in limits.items() if limit is not None)
+    who = {
+        "none": "one person",
+        "oidc": "people who sign in by OpenID Connect",
+        "header": "people whom a proxy names in a header",
+    }
+    return Finding("mode", True, f"{said.mode}: {who[said.auth]}; {granted or 'no limits'}")
 
 
 def _escapes() -> Finding:

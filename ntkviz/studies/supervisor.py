@@ -49,7 +49,7 @@ _LOOK_SECONDS = 0.1
 #: A process that is to stop is asked first and has this long to end by itself.
 _GRACE_SECONDS = 1.2
 #: How often a job's process may die, without having got further, before the job is given up.
-MOST_TRIES = 3
+MOST_TRIES = 5
 #: What a worker may hold beyond the limit that its quote was held against, before it is stopped: quotes are good to a factor of 1.5.
 _MEMORY_SLACK = 1.5
 #: A supervisor that somebody started for a job ends when there was nothing to do for so long.

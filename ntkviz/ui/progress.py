@@ -9,8 +9,9 @@ from ntkviz.errors import StoreCorrupted
 from ntkviz.studies import jobs, preview
 from ntkviz.studies.job import Job
 from ntkviz.studies.pipeline import STAGES
+from ntkviz.studies.server import server
 from ntkviz.studies.spec import StudySpec
-from ntkviz.ui import results, state
+from ntkviz.ui import person, results, state
 from ntkviz.ui.text import escape, span
 
 _POLL_SECONDS, _SIDEBAR_SECONDS = 0.7, 2.0
@@ -78,7 +79,7 @@ def in_sidebar() -> None:
 def _line(job_id: str) -> None:
     try:
         job = jobs.status(job_id)
-    except (KeyError, StoreCorrupted):
+    except (KeyError, StoreCorrupted, person.NotSignedIn):
         state.forget("watched")
         return
     if job.ended:
@@ -92,7 +93,7 @@ def _poll(job_id: str) -> None:
     """Draw the job as it stands; when it has ended, draw the whole page anew, which stops the polling."""
     try:
         job = jobs.status(job_id)
-    except (KeyError, StoreCorrupted):
+    except (KeyError, StoreCorrupted, person.NotSignedIn):
         st.rerun()
     if job.ended:
         st.rerun()
@@ -130,6 +131,8 @@ def _words(job: Job) -> str:
     """The state in words, beside the bar."""
     if job.state == "queued":
         before = job.queue_position - 1
+        if server().has_people:  # others' jobs come in between, and are not for this person to see
+            return "Waits for its turn" + (f": {before} of yours before it" if before > 0 else "")
         return "Waits for its turn" + (f": {before} before it" if before > 0 else ", next to run")
     left = "" if job.eta_seconds is None else f" · about {span(job.eta_seconds)} left"
     again = " · its worker died; another one goes on where it stopped" if job.tries else ""

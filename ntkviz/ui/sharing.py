@@ -1,5 +1,6 @@
 """Where several people are served: who one is, how long one's folder is kept, and the links by which one shows studies to others."""
 
+import re
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from ntkviz.studies.store import StudyEntry
 from ntkviz.ui import layout, person, state
 from ntkviz.ui.gates import finished
 from ntkviz.ui.text import ago, escape
+
+_PROCESS = re.compile(r"/p\d+$")
 
 
 def show_people() -> None:
@@ -60,9 +63,13 @@ def _link(one: Share, title: str) -> None:
 
 
 def link_of(token: str) -> str:
-    """The address that opens a shared study."""
+    """The address that opens a shared study.
+
+    Without the segment that names one of several processes (/p1/): a class that follows one link is to be spread over all of them.
+    """
     here = urlsplit(st.context.url or "")
-    place = f"{here.scheme}://{here.netloc}{here.path.rpartition('/')[0]}/" if here.netloc else "/"
+    above = _PROCESS.sub("", here.path.rpartition("/")[0])
+    place = f"{here.scheme}://{here.netloc}{above}/" if here.netloc else "/"
     return f"{place}?share={token}"
 
 

@@ -47,7 +47,7 @@ def answer_of(study: Study, data: Dataset, points: Outcomes, m: int, found: What
     )
     with right:
         size = stretched.applied(study)
-        cells = st.columns(3 if size is None else 4)
+        cells = st.columns(3) if size is None else [*st.columns(2), *st.columns(2)]
         cells[0].metric("Class", escape(names[now]), delta=None if was == now else f"was {escape(names[was])}", delta_color="off")
         odds = float(found.margin_after[m]), float(found.margin_after[m] - found.margin_before[m])
         cells[1].metric(f"Log-odds of {escape(names[was])}", number(odds[0]), delta=f"{odds[1]:+.3g}" if found.n_points else None)

@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit import config
@@ -15,6 +16,7 @@ from ntkviz.studies.people import Person, workspace
 from ntkviz.studies.sharing import open_share, share, shares_of
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store, ntkviz_home
+from ntkviz.ui import sharing
 from tests.pages.conftest import APP, TIMEOUT, texts
 from tests.pages.made import SPECS
 
@@ -177,6 +179,34 @@ def test_a_link_is_made_opened_and_taken_back(anna, ben, made_once):
     assert his.query_params["study"] == made_once.keys["table"]
 
 
+@pytest.mark.parametrize(
+    ("here", "link"),
+    [
+        ("https://a.example/server", "https://a.example/?share=t"),
+        ("https://a.example/p2/server", "https://a.example/?share=t"),
+        ("https://a.example/ntkviz/p12/server?study=1", "https://a.example/ntkviz/?share=t"),
+        ("http://127.0.0.1:8501/ntkviz/server", "http://127.0.0.1:8501/ntkviz/?share=t"),
+        (None, "/?share=t"),
+    ],
+)
+def test_a_link_leads_to_no_process_of_its_own(monkeypatch, here, link):
+    monkeypatch.setattr(sharing.st, "context", SimpleNamespace(url=here))
+    assert sharing.link_of("t") == link
+
+
+def test_whoever_waits_is_told_of_their_own_jobs_alone(anna, ben, monkeypatch):
+    monkeypatch.setattr(jobs, "ensure_supervisor", lambda home: None)
+    spec = StudySpec(sample="mnist-mlp", kernel="ck", surrogate="ridge", n_train=50, n_test=10)
+    for _ in range(3):
+        new_job(anna.home, (spec,), ({},))
+    waiting = new_job(ben.home, (spec,), ({},))
+    app = open_as(ben.user, job=waiting.id)
+    assert [bar.proto.text for bar in app.get("progress")] == ["Waits for its turn"]
+    last = new_job(anna.home, (spec,), ({},))
+    app = open_as(anna.user, job=last.id)
+    assert [bar.proto.text for bar in app.get("progress")] == ["Waits for its turn: 3 of yours before it"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_shared_study_can_be_looked_at_and_not_changed(anna, ben, made_once, page):
     one = share(anna.home, made_once.keys["digits"])
@@ -190,6 +220,12 @@ def test_a_shared_study_can_be_looked_at_and_not_changed(anna, ben, made_once, p
     assert not app.get("file_uploader")
     assert "secret" not in texts(app)
     assert len(Store(anna.home).list_studies()) == len(SPECS)
+
+
+def test_the_list_of_studies_has_the_shared_one_alone(anna, ben, made_once):
+    one = share(anna.home, made_once.keys["digits"])
+    app = open_as(ben.user, share=one.token)
+    assert [button.key for button in app.button if (button.key or "").startswith("open_")] == [f"open_{one.study[:12]}"]
 
 
 def test_a_link_needs_somebody_who_is_signed_in(anna, made_once):

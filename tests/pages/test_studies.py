@@ -5,6 +5,7 @@ import pytest
 from ntkviz.studies import jobs
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store
+from ntkviz.studies.supervisor import MOST_TRIES
 from tests.pages.conftest import texts
 
 
@@ -158,7 +159,7 @@ def test_a_job_whose_process_died_is_explained(open_page, ended):
 
     app = open_page()
     app.button(key="run").click().run()
-    for tries in range(3):  # it is started again twice
+    for tries in range(MOST_TRIES):  # it is started again, but not for ever
         job = jobs.wait(app.session_state["job"], seconds=60, until=lambda job, n=tries: job.pid is not None and job.tries == n)
         os.kill(job.pid or 0, signal.SIGKILL)
     ended(job.id)

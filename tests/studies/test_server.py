@@ -3,7 +3,9 @@
 import pytest
 
 from ntkviz.errors import NtkvizError
+from ntkviz.studies.doctor import Finding, examine
 from ntkviz.studies.server import CONFIG, VARIABLES, Server, is_loopback, make_server, require_safe, server
+from ntkviz.studies.store import Store
 
 #: Streamlit's options as deploy/team.toml sets them.
 SAFE = {
@@ -106,6 +108,23 @@ def test_one_person_is_not_served_to_others(address):
     with pytest.raises(NtkvizError, match="would let anybody write that header"):
         require_safe(HEADER, {**SAFE, "server.address": address})
     require_safe(OIDC, {**SAFE, "server.address": address, "server.trustedUserHeaders": {}})
+
+
+def test_the_doctor_says_whom_a_server_would_serve(tmp_path, monkeypatch):
+    def found():
+        return next(finding for finding in examine(Store(tmp_path)) if finding.name == "mode")
+
+    monkeypatch.setattr("ntkviz.studies.doctor._torch", lambda: Finding("torch", True, "not looked at here"))
+    monkeypatch.setattr("ntkviz.studies.doctor._gemm", lambda: Finding("matrix products", True, "nor this"))
+    assert found().ok
+    assert found().found.startswith("local: one person; NTKVIZ_MOST_JOBS=20")
+    monkeypatch.setenv("NTKVIZ_MODE", "teaching")
+    assert not found().ok
+    assert "needs to know who somebody is" in found().found
+    monkeypatch.setenv("NTKVIZ_AUTH", "oidc")
+    monkeypatch.setattr("ntkviz.models.sandbox_layers.active_layers", lambda: ("limits",))
+    monkeypatch.delenv("NTKVIZ_ACCEPT_WEAK_SANDBOX", raising=False)
+    assert "Install bubblewrap" in found().found
 
 
 def test_what_the_deployment_sets_is_accepted():
