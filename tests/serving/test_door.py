@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from ntkviz.serving.door import Door, Process
 
@@ -45,7 +46,9 @@ def at_the_door(talk: Callable[[int, list[bytes], Door], Awaitable[None]], *, go
             for one, _ in behind:
                 one.close()
 
-    asyncio.run(run())
+    # In a thread of its own: the browser tests of the same process leave an event loop running in the main one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
 
 
 async def said(port: int, request: bytes) -> bytes:
@@ -94,7 +97,7 @@ def test_a_session_stays_open_and_is_counted():
             assert await reader.readexactly(6) == b"p2:" + word
         assert door.processes["p2"].sessions == 1
         writer.close()
-        for _ in range(200):
+        for _turn in range(200):
             await asyncio.sleep(0.01)
             if not door.processes["p2"].sessions:
                 break
