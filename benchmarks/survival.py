@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.machine import keep  # noqa: E402
 from ntkviz.studies.engine import VARIABLE  # noqa: E402
 from ntkviz.studies.hashing import file_sha256  # noqa: E402
+from ntkviz.studies.janitor import tidy  # noqa: E402
 from ntkviz.studies.job import Job, process_of, read_jobs  # noqa: E402
 from ntkviz.studies.spec import StudySpec  # noqa: E402
 from ntkviz.studies.store import Store  # noqa: E402
@@ -98,7 +99,7 @@ def killing(
     """Studies with kills until there were enough of them, or the time is over."""
     end = time.monotonic() + seconds
     killed: Counter[str] = Counter()
-    studies = wrong = lost = left = 0
+    studies = wrong = lost = damaged = left = 0
     while _kills(killed) < kills and time.monotonic() < end:
         home = place / f"home-{studies}"
         killed += disturb(home, rng, kills - _kills(killed), cluster)
@@ -106,15 +107,21 @@ def killing(
         job = read_jobs(home)[-1]
         lost += job.state != "done"
         wrong += job.state == "done" and kernel_hash(home) != expected
-        left += len(Store(home).verify()) + len(list((home / "tiles").glob("*/*.npz")))
-        print(f"{studies} studies, {_kills(killed)} kills {dict(killed)}, {wrong} wrong, {lost} lost", flush=True)
+        damaged += len(Store(home).verify())
+        tidy(home)  # as the server does at its start and every hour
+        left += len(list((home / "tiles").glob("*/*.npz")))
+        print(
+            f"{studies} studies, {_kills(killed)} kills {dict(killed)}, {wrong} wrong, {lost} lost, {damaged} damaged, {left} left over",
+            flush=True,
+        )
         _leave(home)
     return {
         "studies": studies,
         "kills": dict(killed),
         "kernels of another hash": wrong,
         "jobs lost": lost,
-        "damaged or left over": left,
+        "artefacts damaged": damaged,
+        "tiles left over": left,
     }
 
 

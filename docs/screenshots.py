@@ -13,6 +13,7 @@ PAGES = {
     "studies": "",
     "kernels": "kernels",
     "fidelity": "fidelity",
+    "compare": "compare",
     "explain": "explain",
     "what_if": "what_if",
     "audit": "audit",

@@ -13,6 +13,7 @@ from typing import Any
 from ntkviz.cli_cluster import add_cluster_arguments, cluster
 from ntkviz.cli_export import add_export_arguments, count, export
 from ntkviz.cli_output import ProgressLine, print_json, print_studies, print_table
+from ntkviz.cli_report import add_report_arguments, report
 from ntkviz.errors import NtkvizError
 
 _EPILOG = """examples:
@@ -20,6 +21,7 @@ _EPILOG = """examples:
   python -m ntkviz run --sample mnist-mlp --kernel trntk --surrogate kglm --n-train 1000 --n-test 500
   python -m ntkviz run --model w.safetensors --architecture net.json --data points.npz --kernel ck
   python -m ntkviz export --study latest --to report
+  python -m ntkviz report --study latest --point 7 --to report.html
   python -m ntkviz export --module net.py --model weights.pt --shape 1,28,28 --to model.pt2
   python -m ntkviz doctor
 
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", _doctor, "look whether everything is in place"),
         ("verify", _verify, "compare every stored file with its hash"),
         ("export", export, "write a study as tables, or a network as one .pt2 file"),
+        ("report", report, "write a study or an explanation as one HTML file, or as a program that makes it again"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--json", action="store_true", help="print JSON")
@@ -92,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--discard", action="store_true", help="delete what is damaged")
         if name == "export":
             add_export_arguments(command)
+        if name == "report":
+            add_report_arguments(command)
     return parser
 
 

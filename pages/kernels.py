@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import coverage_view, gates, layout
+from ntkviz.ui import coverage_view, gates, kernel_facts, layout
 from ntkviz.ui import kernels_view as view
 
 study = gates.need_study()
@@ -19,7 +19,7 @@ with gates.guarded():
     coverage_view.notes(chosen)
 
     st.subheader("Eigenvalues: how many directions a kernel uses", anchor="eigenvalues")
-    view.spectra(facts)
+    kernel_facts.spectra(facts)
 
     st.subheader("What the labels and the other kernels have in common with it", anchor="alignment")
     view.alignments(chosen, facts, cosine=cosine)

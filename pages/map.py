@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import cached, gates, layout, maps, points
+from ntkviz.ui import cached, gates, layout, map_table, maps, points
 from ntkviz.ui import map_view as view
 
 study = gates.need_study()
@@ -19,4 +19,4 @@ with gates.guarded():
     made = view.choose(study, data)
     view.draw(study, data, outcomes, made)
     view.quality(study, made)
-    view.point_list(study, data, outcomes, made)
+    map_table.point_list(study, outcomes, made)

@@ -198,6 +198,46 @@ def test_a_study_is_exported_by_its_key_or_as_the_latest(run, tmp_path):
     assert "no study 'zzz'" in err
 
 
+def test_a_report_of_a_study_and_of_a_point_and_its_program(run, home, tmp_path, monkeypatch):
+    run("run", *SMALL)
+    study = Store(home).load_study(Store(home).find("latest"))
+    point = str(int(study.test_index[1]))
+    for name, words in (("study.html", []), ("why.html", ["--point", point]), ("why.ipynb", ["--point", point, "--top", "3"])):
+        code, out, err = run("report", *words, "--to", str(tmp_path / name), "--json")
+        assert code == 0, err
+        assert json.loads(out)["bytes"] == (tmp_path / name).stat().st_size
+        assert study.key in (tmp_path / name).read_text()
+    names = study.class_names
+    code, _, _ = run("report", "--point", point, "--class", names[0], "--against", names[1], "--to", str(tmp_path / "why.py"))
+    assert code == 0
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = process(str(tmp_path / "why.py"))
+    assert done.returncode == 0, done.stderr
+    assert "REPRODUCED" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--to", "report.pdf"], "--to takes FILE.html"),
+        (["--to", "report.py"], "--to takes FILE.html"),
+        (["--point", "999999", "--to", "x.html"], "is not in this study"),
+        (["--point", "POINT", "--class", "cat", "--to", "x.html"], "There is no class 'cat'"),
+        (["--point", "POINT", "--class", "benign", "--against", "benign", "--to", "x.html"], "compared with itself"),
+        (["--to", "no/such/folder/x.html"], "There is no folder"),
+    ],
+)
+def test_a_report_that_cannot_be_made_is_one_line_and_code_2(run, home, tmp_path, monkeypatch, words, message):
+    run("run", *SMALL)
+    monkeypatch.chdir(tmp_path)
+    point = str(int(Store(home).load_study(Store(home).find("latest")).test_index[0]))
+    code, _, err = run("report", *(point if word == "POINT" else word for word in words))
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.glob("x.*"))
+
+
 def test_the_command_in_the_readme_makes_the_same_study(run, tmp_path):
     run("run", *SMALL, "--kernel", "inputs", "--surrogate", "ridge", "--seed", "2", "--raw", "--json")
     run("export", "--to", str(tmp_path))

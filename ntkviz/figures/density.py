@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from ntkviz.figures import palette
+from ntkviz.figures import marks, palette
+from ntkviz.figures.marks import Selection
 
 #: Cells on a side.
 BINS = 200
@@ -20,6 +21,8 @@ def density_map(
     n_sample: int = 2000,
     seed: int = 0,
     method: str = "UMAP",
+    selection: Selection | None = None,
+    marked: Sequence[int] | np.ndarray = (),
 ) -> go.Figure:
     """Counts in cells, with a sample of dots drawn by class. Reads: brighter cells hold more points.
 
@@ -31,13 +34,15 @@ def density_map(
         n_sample: dots drawn; every class keeps its share, at least one.
         seed: of the sample.
         method: for the axis titles.
+        selection: a chosen point and its neighbours, by position 0..n-1, drawn on top with edges.
+        marked: positions of points that are chosen together; framed, of many a sample.
 
     Raises:
         ValueError: when lengths differ or a coordinate is not finite.
     """
     points = palette.finite(xy, "coordinates", (None, 2))
-    palette.class_of(labels, class_names, len(points))
-    custom = palette.id_column(ids, len(points))
+    if ids is not None and len(ids) != len(points):
+        raise ValueError(f"Expected one id a point, {len(points)}, got {len(ids)}.")
     counts, x_edges, y_edges = np.histogram2d(points[:, 0], points[:, 1], bins=BINS)
     fig = go.Figure(
         go.Heatmap(
@@ -50,6 +55,7 @@ def density_map(
         )
     )
     chosen = stratified(labels, n_sample, seed=seed)
+    palette.class_of(np.asarray(labels)[chosen], class_names, len(chosen))
     for c in np.unique(labels).tolist():
         inside = chosen[np.asarray(labels)[chosen] == c]
         fig.add_trace(
@@ -59,10 +65,13 @@ def density_map(
                 mode="markers",
                 name=palette.short(class_names[c], 20),
                 marker={"size": 4, "color": palette.colour(c), "symbol": palette.symbol(c), "opacity": 0.6},
-                customdata=[custom[i] for i in inside.tolist()],
+                customdata=[[i if ids is None else ids[i]] for i in inside.tolist()],
                 hovertemplate="point %{customdata[0]}",
             )
         )
+    if len(marked) > n_sample:
+        marked = np.random.default_rng(seed).permutation(np.asarray(marked))[:n_sample]
+    _over(fig, points, ids, [int(i) for i in marked], selection)
     fig.update_xaxes(
         title_text=f"{palette.short(method, 24)} axis 1 (no unit)", showticklabels=False, showgrid=False, zeroline=False
     )
@@ -70,6 +79,21 @@ def density_map(
         title_text=f"{palette.short(method, 24)} axis 2 (no unit)", showticklabels=False, showgrid=False, zeroline=False
     )
     return palette.theme(fig, height=560)
+
+
+def _over(
+    fig: go.Figure, points: np.ndarray, ids: Sequence[object] | None, marked: list[int], selection: Selection | None
+) -> None:
+    """Frames and edges, by position; what they are called is their id."""
+
+    def name(i: object) -> object:
+        return i if ids is None else ids[int(str(i))]
+
+    shown = [*marked, *([] if selection is None else [int(str(i)) for i in (selection.id, *selection.neighbours)])]
+    where = {name(i): (float(points[i, 0]), float(points[i, 1])) for i in shown}
+    marks.frames(fig, where, [name(i) for i in marked], {})
+    if selection is not None:
+        marks.neighbours(fig, where, Selection(name(selection.id), [name(i) for i in selection.neighbours]), {})
 
 
 def reading_density(labels: np.ndarray, *, n_sample: int = 2000, method: str = "UMAP") -> str:

@@ -1,7 +1,7 @@
 """Maps of the kernel's space: dots by class, error or any column, the selected point and its true neighbours as edges."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ntkviz.embed.result import Quality
-from ntkviz.figures import palette
+from ntkviz.figures import marks, palette
+from ntkviz.figures.marks import Selection
 
 #: Dots that one figure draws one by one; above it, see :func:`ntkviz.figures.density.density_map`.
 MAX_POINTS = 20_000
@@ -31,6 +32,7 @@ class MapPoints:
         split: "train" or "test"; test points are drawn open.
         ids: n stable ids; by default ``"train:0"``, ``"train:1"``, ... They come back as ``customdata[0]`` of a click.
         hover: n lines of plain text for the tooltip, or None.
+        shown: bool ``[n]``, which of them a filter leaves; the others are drawn as small grey dots that nobody can click. None for all.
     """
 
     xy: np.ndarray
@@ -38,8 +40,9 @@ class MapPoints:
     split: Literal["train", "test"] = "train"
     ids: Sequence[object] | None = None
     hover: Sequence[str] | None = None
+    shown: np.ndarray | None = None
 
-    def keys(self) -> list[object]:
+    def names(self) -> list[object]:
         """The ids, given or by default."""
         return (
             [f"{self.split}:{i}" for i in range(len(self.xy))]
@@ -70,19 +73,6 @@ class Column:
     def numeric(self) -> bool:
         """Whether it is numbers rather than states."""
         return np.asarray(self.train).dtype.kind in "fiu"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The point that somebody chose, and its neighbours in the kernel's space.
-
-    Attributes:
-        id: of the point.
-        neighbours: ids of its neighbours, strongest first.
-    """
-
-    id: object
-    neighbours: Sequence[object] = field(default=())
 
 
 def map_scatter(
@@ -119,7 +109,7 @@ def map_panels(
     *,
     class_names: Sequence[str],
     column: Column | None = None,
-    selection: Selection | None = None,
+    selection: Selection | Mapping[str, Selection] | None = None,
     marked: Sequence[object] = (),
     units: Sequence[str] | set[str] = (),
 ) -> go.Figure:
@@ -129,7 +119,7 @@ def map_panels(
         maps: method -> training points and test points; the same ids on every map.
         class_names: C names.
         column: colours by this instead of by class.
-        selection: the chosen point and its neighbours, on every map.
+        selection: the chosen point and its neighbours, on every map; by method where they differ from map to map.
         marked: ids of points that are chosen together, on every map.
         units: methods whose axes have a scale that can be read.
 
@@ -149,9 +139,10 @@ def map_panels(
         for points in present:
             _check(points, class_names, column)
             _dots(fig, points, class_names, column, place)
-        _marks(fig, present, marked, place)
-        if selection is not None:
-            _overlay(fig, present, selection, place)
+        marks.frames(fig, _where(present, marked), marked, place)
+        chosen = selection.get(method) if isinstance(selection, Mapping) else selection
+        if chosen is not None:
+            marks.neighbours(fig, _where(present, [chosen.id, *chosen.neighbours]), chosen, place)
         shown = method in units
         note = "" if shown else " (no unit)"
         square: dict[str, Any] = {"showticklabels": shown, "showgrid": shown, "zeroline": False, **place}
@@ -226,11 +217,16 @@ def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column:
     """One trace a class (colour by class or by number) or a state."""
     values = _values(points, column)
     labels = np.asarray(points.labels)
-    keys, named = points.keys(), palette.class_of(labels, class_names, len(labels))
+    keys, named = points.names(), palette.class_of(labels, class_names, len(labels))
     hover = [palette.safe(text) for text in points.hover] if points.hover is not None else [""] * len(labels)
     custom = [[key, palette.short(name, 40), line] for key, name, line in zip(keys, named, hover, strict=True)]
     tail = "<br>%{customdata[2]}" if points.hover is not None else ""
+    if points.shown is not None and not points.shown.all():
+        _faded(fig, points.xy[~points.shown], place)
     for group, name, inside, style in _groups(labels, class_names, column, values):
+        inside = inside if points.shown is None else inside[points.shown[inside]]
+        if not len(inside):
+            continue
         chosen = inside.tolist()
         extra = ""
         if column is not None and values is not None and "coloraxis" in style:
@@ -250,6 +246,33 @@ def _dots(fig: go.Figure, points: MapPoints, class_names: Sequence[str], column:
             ),
             **place,
         )
+
+
+def _where(splits: Sequence[MapPoints], wanted: Sequence[object]) -> dict[object, tuple[float, float]]:
+    """Coordinates of some points by id."""
+    keys = set(wanted)
+    return {
+        key: (float(points.xy[i, 0]), float(points.xy[i, 1]))
+        for points in splits
+        for i, key in enumerate(points.names())
+        if keys and key in keys
+    }
+
+
+def _faded(fig: go.Figure, xy: np.ndarray, place: dict[str, Any]) -> None:
+    """Points that a filter leaves out: still there, so that the shape of the whole stays."""
+    fig.add_trace(
+        go.Scattergl(
+            x=xy[:, 0].astype(np.float32),
+            y=xy[:, 1].astype(np.float32),
+            mode="markers",
+            marker={"size": 3, "color": palette.NEUTRAL, "opacity": 0.25},
+            name="left out by the filter",
+            legendgroup="faded",
+            hoverinfo="skip",
+        ),
+        **place,
+    )
 
 
 def _groups(
@@ -283,78 +306,6 @@ def _marker(style: dict[str, Any], split: str, n: int) -> dict[str, Any]:
     if split == "train":
         return {**style, "size": size, "opacity": 0.75, "line": {"width": 0}}
     return {**style, "symbol": f"{style['symbol']}-open", "size": size + 3, "opacity": 0.95, "line": {"width": 1.6}}
-
-
-def _marks(fig: go.Figure, splits: Sequence[MapPoints], marked: Sequence[object], place: dict[str, Any]) -> None:
-    """Squares around the points that are chosen together."""
-    where = {key: xy for points in splits for key, xy in zip(points.keys(), points.xy.tolist(), strict=True)}
-    known = [(key, where[key]) for key in marked if key in where]
-    if not known:
-        return
-    fig.add_trace(
-        go.Scattergl(
-            x=[xy[0] for _, xy in known],
-            y=[xy[1] for _, xy in known],
-            mode="markers",
-            marker={"size": 15, "symbol": "square-open", "color": palette.NEUTRAL, "line": {"width": 1.6}},
-            name="chosen together",
-            legendgroup="marked",
-            customdata=[[key] for key, _ in known],
-            hovertemplate="chosen: %{customdata[0]}<extra></extra>",
-        ),
-        **place,
-    )
-
-
-def _overlay(fig: go.Figure, splits: Sequence[MapPoints], selection: Selection, place: dict[str, Any]) -> None:
-    """Edges from the chosen point to its neighbours, rings around these, and a star on the point itself."""
-    where = {key: tuple(xy) for points in splits for key, xy in zip(points.keys(), points.xy.tolist(), strict=True)}
-    if selection.id not in where:
-        return
-    at = where[selection.id]
-    near = [(key, where[key]) for key in selection.neighbours if key in where]
-    line = {"color": palette.LINE, "width": 1.4}
-    ring = {"size": 13, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2.2}}
-    # White in black: no class has these colours, and one of the two shows on any page.
-    star = {"size": 20, "symbol": "star", "color": "#FFFFFF", "line": {"width": 2, "color": "#1B1B1B"}}
-    fig.add_trace(
-        go.Scatter(
-            x=[v for _, xy in near for v in (at[0], xy[0], None)],
-            y=[v for _, xy in near for v in (at[1], xy[1], None)],
-            mode="lines",
-            line=line,
-            name="edges to neighbours",
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-        **place,
-    )
-    fig.add_trace(
-        go.Scatter(
-            x=[xy[0] for _, xy in near],
-            y=[xy[1] for _, xy in near],
-            mode="markers",
-            marker=ring,
-            name="its nearest in the kernel's space",
-            legendgroup="neighbours",
-            customdata=[[key] for key, _ in near],
-            hovertemplate="neighbour %{customdata[0]}<extra></extra>",
-        ),
-        **place,
-    )
-    fig.add_trace(
-        go.Scatter(
-            x=[at[0]],
-            y=[at[1]],
-            mode="markers",
-            marker=star,
-            name="selected point",
-            legendgroup="selected",
-            customdata=[[selection.id]],
-            hovertemplate="selected: %{customdata[0]}<extra></extra>",
-        ),
-        **place,
-    )
 
 
 def _legend(fig: go.Figure, column: Column | None, maps: Mapping[str, tuple[MapPoints, MapPoints | None]]) -> None:

@@ -111,8 +111,8 @@ def _cloud(group: list[Measured], sizes: dict[float, float], apart: float, name:
             "opacity": 0.85,
             "line": {"width": 1, "color": palette.LINE},
         },
-        error_x=_errors([(row.tau, row.tau_low, row.tau_high) for row in group], colour),
-        error_y=_errors([(row.lds, row.truth.low, row.truth.high) for row in group], colour),
+        error_x=error_bars([(row.tau, row.tau_low, row.tau_high) for row in group], colour),
+        error_y=error_bars([(row.lds, row.truth.low, row.truth.high) for row in group], colour),
         customdata=[[row.key, palette.safe(row.title), _told(row)] for row in group],
         hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
     )
@@ -145,7 +145,7 @@ def _lines(fig: go.Figure, known: list[Measured], left: float, apart: float) -> 
         fig.add_vline(x=left - _APART / 2, line={"color": palette.GRID, "width": 2})
 
 
-def _errors(values: list[tuple[float, float, float]], colour: str) -> dict[str, Any]:
+def error_bars(values: list[tuple[float, float, float]], colour: str) -> dict[str, Any]:
     """Error bars of (value, low, high); none where an end is not known."""
     high = [max(0.0, h - v) if np.isfinite([v, h]).all() else 0.0 for v, _, h in values]
     low = [max(0.0, v - e) if np.isfinite([v, e]).all() else 0.0 for v, e, _ in values]

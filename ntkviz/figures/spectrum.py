@@ -110,12 +110,13 @@ def reading_effective_rank(spectra: Mapping[str, Spectrum]) -> str:
     )
 
 
-def cka_heatmap(titles: Sequence[str], similarity: np.ndarray) -> go.Figure:
-    """CKA of every pair of kernels. Reads: 1 means the same geometry up to scale, 0 no relation.
+def cka_heatmap(titles: Sequence[str], similarity: np.ndarray, *, measure: str = "CKA") -> go.Figure:
+    """CKA (or another measure from 0 to 1) of every pair of kernels. Reads: 1 means the same geometry up to scale, 0 no relation.
 
     Args:
         titles: n names.
         similarity: ``[n, n]`` of ``ntkviz.kernels.diagnostics.cka_matrix``; NaN (a constant kernel) stays empty.
+        measure: what the colour bar and the pointer call it.
 
     Raises:
         ValueError: when the matrix is not ``[n, n]``.
@@ -131,9 +132,9 @@ def cka_heatmap(titles: Sequence[str], similarity: np.ndarray) -> go.Figure:
             zmax=1,
             colorscale=palette.SEQUENTIAL,
             customdata=[[[a, b] for b in names] for a in names],
-            hovertemplate="%{customdata[0]} and %{customdata[1]}<br>CKA %{z:.4f}<extra></extra>",
+            hovertemplate=f"%{{customdata[0]}} and %{{customdata[1]}}<br>{measure} %{{z:.4f}}<extra></extra>",
             texttemplate="%{z:.2f}",
-            colorbar={"title": {"text": "CKA"}, "thickness": 10, "outlinewidth": 0},
+            colorbar={"title": {"text": measure}, "thickness": 10, "outlinewidth": 0},
             xgap=1,
             ygap=1,
         )

@@ -66,6 +66,8 @@ _MAX_DIRECTORY = 4 * 2**20
 _MAX_PICKLE = 8 * 2**20
 #: The same for the JSON in front of safetensors.
 _MAX_HEADER = 4 * 2**20
+#: Tensors are set apart by padding in a field of a zip's member, of at most 65,535 bytes.
+_MAX_ALIGNMENT = 2**16
 
 # Only ``save`` and ``state_dict`` matter in these lines. They are put together so that a search of the sources for
 # dangerous calls finds calls, and not advice to those who made the file themselves.
@@ -188,35 +190,42 @@ def open_directory(file: BinaryIO, name: str) -> zipfile.ZipFile:
         The open archive.
 
     Raises:
-        UploadRejected: when the directory is missing, too large or followed by other bytes.
+        UploadRejected: when the directory is missing or too large, or two readers could find different ones.
     """
     end = file.seek(0, 2)
     file.seek(max(0, end - 22))
     record = file.read(22)
     damaged = UploadRejected(
-        f"{quoted(name)} begins like a zip archive but does not end like one: it was cut off, or other bytes follow it. "
-        "Save or download it again."
+        f"{quoted(name)} begins like a zip archive but does not end like one: it was cut off, or other bytes follow it or stand "
+        "within it. Save or download it again."
     )
     if len(record) < 22 or record[:4] != b"PK\x05\x06" or record[20:] != b"\0\0":
         raise damaged
-    entries, size = struct.unpack("<HL", record[10:16])
+    entries, size, start = struct.unpack("<HLL", record[10:20])
+    after = end - 22
     file.seek(max(0, end - 42))
     locator = file.read(20)
     if locator[:4] == b"PK\x06\x07":  # torch writes the wide record always; readers prefer it to the narrow one
-        file.seek(min(struct.unpack("<Q", locator[8:16])[0], end))
+        after = end - 98
+        file.seek(max(0, after))
         wide = file.read(56)
-        if len(wide) < 56 or wide[:4] != b"PK\x06\x06":
+        if locator[8:16] != struct.pack("<q", after) or wide[:4] != b"PK\x06\x06":
             raise damaged
-        entries, size = struct.unpack("<QQ", wide[32:48])
+        entries, size, start = struct.unpack("<QQQ", wide[32:56])
     if entries > _MAX_MEMBERS or size > _MAX_DIRECTORY:
         raise UploadRejected(
             f"{quoted(name)} is an archive of {entries:,} members; expected at most {_MAX_MEMBERS:,}. Bring the weights alone."
         )
+    if start + size != after:  # Python would take what stands before the end, torch what stands at the start
+        raise damaged
     file.seek(0)
     try:
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, struct.error, UnicodeError) as error:
         raise damaged from error
+    if len(archive.infolist()) != entries:
+        raise damaged
+    return archive
 
 
 def check_torch_archive(
@@ -236,7 +245,7 @@ def check_torch_archive(
     size = file.seek(0, 2)
     archive = open_directory(file, name)
     members = archive.infolist()
-    names = [member.filename.casefold() for member in members]  # torch finds DATA.PKL where it looks for data.pkl
+    names = [member.orig_filename.casefold() for member in members]  # torch finds DATA.PKL where it looks for data.pkl
     if len(set(names)) != len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise UploadRejected(f"{quoted(name)} holds the member {quoted(twice)} twice; expected each name once. {again}")
@@ -263,22 +272,28 @@ def check_torch_archive(
             f"The members of {quoted(name)} say that they hold {total:,} bytes in a file of {size:,}; "
             f"expected no more than the file. {again}"
         )
-    _check_byte_order(archive, name, again)
+    _check_records(archive, name, again)
 
 
-def _check_byte_order(archive: zipfile.ZipFile, name: str, again: str) -> None:
-    """Refuse numbers that end first: torch crashes when it turns the bytes of tensors that it reads for their shapes only.
+def _check_records(archive: zipfile.ZipFile, name: str, again: str) -> None:
+    """Refuse two notes by which torch crashes when it reads tensors for their shapes only.
+
+    It turns the bytes of numbers that end first, which are not there, and divides by the alignment of the tensors.
 
     Raises:
         UploadRejected: when the archive says that it holds such.
     """
     for member in archive.infolist():
-        if PurePosixPath(member.filename.casefold()).parts[1:] != ("byteorder",):
+        record = PurePosixPath(member.orig_filename.casefold()).parts[1:]
+        if record not in {("byteorder",), (".storage_alignment",)}:
             continue
         found = archive.read(member) if member.file_size < 20 else b"a long text"
-        if found != b"little":
+        text = quoted(found.decode("latin-1"))
+        if record == ("byteorder",) and found != b"little":
+            raise UploadRejected(f"{quoted(name)} says that its numbers have the byte order {text}; expected little. {again}")
+        if record == (".storage_alignment",) and not (found.isdigit() and 1 <= int(found) <= _MAX_ALIGNMENT):
             raise UploadRejected(
-                f"{quoted(name)} says that its numbers have the byte order {quoted(found.decode('latin-1'))}; expected little. {again}"
+                f"{quoted(name)} says that its tensors are aligned to {text} bytes; expected a number from 1 to {_MAX_ALIGNMENT:,}. {again}"
             )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntkviz.explain.effects import RemovalEffects
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import Surrogate
@@ -43,3 +44,20 @@ def companion_of(study: Study) -> Companion:
         lam="auto",
     )
     return Companion(fitted, False)
+
+
+def heads_of(effects: RemovalEffects, study: Study, m: int, label: int, against: int | None = None) -> np.ndarray:
+    """The mix of scores that a removal question is about, ``[C]``: a class against all its rivals, or against one.
+
+    Args:
+        effects: the factored surrogate.
+        study: the study.
+        m: position of the test point in it.
+        label: the class that is explained.
+        against: the class that it is compared with, or None.
+    """
+    if against is None or effects.surrogate.n_classes == 1:
+        return effects.log_odds_heads(study.rows[m : m + 1], study.logits_test[m : m + 1], np.array([label]))[0]
+    heads = np.zeros(effects.surrogate.n_classes)
+    heads[label], heads[against] = 1.0, -1.0
+    return heads

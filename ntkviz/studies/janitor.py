@@ -11,6 +11,7 @@ from ntkviz.studies import catalogue
 from ntkviz.studies.database import opened
 from ntkviz.studies.disk import sweep_temporary
 from ntkviz.studies.job import jobs_folder, read_jobs
+from ntkviz.studies.kept import tidy_selections
 from ntkviz.studies.server import server
 from ntkviz.studies.shelf import FOLDER, Shelf
 from ntkviz.studies.store import Store
@@ -56,8 +57,9 @@ def tidy(home: Path) -> Tidied:
     """
     if not home.is_dir():
         return Tidied()
-    temporary = sum(sweep_temporary(home / part) for part in ("kernels", "studies", "maps", "uploads", "jobs"))
+    temporary = sum(sweep_temporary(home / part) for part in ("kernels", "studies", "maps", "sweeps", "uploads", "jobs"))
     temporary += sum(sweep_temporary(folder) for folder in (home / FOLDER).glob("*/"))
+    tidy_selections(home)
     _forget_logs(home)
     for folder in home.glob(_UNFINISHED):
         if _age(folder) > TILE_SECONDS:

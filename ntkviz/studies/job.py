@@ -16,8 +16,8 @@ import psutil
 from ntkviz.errors import StoreCorrupted
 from ntkviz.studies.database import database_path, opened, transaction
 from ntkviz.studies.errors import NotFound
-from ntkviz.studies.retraining import Task, task_from_dict
 from ntkviz.studies.spec import StudySpec
+from ntkviz.studies.task import Task, task_from_dict
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
@@ -30,12 +30,12 @@ LEASE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """One or more studies, or a retraining, that a process of their own makes.
+    """One or more studies, or a retraining or a sweep, that a process of their own makes.
 
     Attributes:
         id: names the job; begins with the time it was made and cannot be guessed.
         state: queued, running, done, failed or cancelled.
-        specs: the studies (or the retraining), in the order they are made.
+        specs: the studies (or the retraining, or the sweep), in the order they are made.
         created: ISO 8601, UTC.
         started: when the process was started, or empty.
         finished: when it ended, or empty.
@@ -44,7 +44,7 @@ class Job:
         stage_fraction: fraction of the stage, in [0, 1].
         fraction: fraction of the whole job, weighted by the quoted seconds, in [0, 1].
         eta_seconds: seconds left by the pace so far; ``None`` while that is not known.
-        results: for each study its key (for a retraining the name of its result), or ``None`` while there is none.
+        results: for each study its key (for a retraining or a sweep the name of its result), or ``None`` while there is none.
         errors: for each study the sentence that says why it failed, or ``None``.
         error: why the job failed or was cancelled, or empty.
         pid: the process, or ``None``.

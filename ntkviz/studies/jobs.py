@@ -25,13 +25,16 @@ from ntkviz.studies.job import (
 )
 from ntkviz.studies.preview import with_previews
 from ntkviz.studies.quote import quote
-from ntkviz.studies.retraining import Retraining, Task
+from ntkviz.studies.retraining import Retraining
 from ntkviz.studies.retraining_run import quote_retraining
 from ntkviz.studies.server import server
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.subjects import find_subject
 from ntkviz.studies.supervisor import ensure_supervisor, signal_group
+from ntkviz.studies.sweep import Sweep
+from ntkviz.studies.sweep_run import quote_sweep, specs_to_quote
+from ntkviz.studies.task import Task
 from ntkviz.studies.workspace import require_own
 
 #: A cancelled job ends within two seconds; the supervisor kills what does not end by itself.
@@ -82,8 +85,35 @@ def start_retraining(asked: Retraining, home: Path | None = None) -> Job:
     estimate = quote_retraining(asked, home=home)
     estimate.require_budget()
     _require_allowed(home, estimate.seconds)
-    same = next((job for job in read_jobs(home, ended=False) if asked in job.specs), None)
-    return same or _queue(home, (asked,), ({"load": 1.0, "truth": estimate.seconds},))
+    return _under_way(asked, home) or _queue(home, (asked,), ({"load": 1.0, "truth": estimate.seconds},))
+
+
+def start_sweep(asked: Sweep, home: Path | None = None) -> Job:
+    """Queue a sweep of the size of a projection. The same one that is under way already is not started twice.
+
+    Args:
+        asked: the sweep.
+        home: the folder of store and jobs; ``None`` means :func:`ntkviz_home`.
+
+    Returns:
+        the job, queued or running.
+
+    Raises:
+        InvalidStudy: when it is not possible.
+        BudgetExceeded: when it would take more memory or time than is allowed, or too many jobs wait.
+        NtkvizError: when its quote cannot be measured, or it cannot be written down.
+    """
+    home = _home(home)
+    studies = quote(specs_to_quote(asked), home=home)
+    studies.require_budget(home)
+    seconds = quote_sweep(asked, studies).seconds
+    _require_allowed(home, seconds)
+    return _under_way(asked, home) or _queue(home, (asked,), ({"load": 1.0, "sweep": seconds},))
+
+
+def _under_way(asked: Task, home: Path) -> Job | None:
+    """The job that makes just this already."""
+    return next((job for job in read_jobs(home, ended=False) if asked in job.specs), None)
 
 
 def _queue(home: Path, specs: tuple[Task, ...], expected: tuple[dict[str, float], ...]) -> Job:

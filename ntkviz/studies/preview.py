@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ntkviz.studies.retraining import Task
 from ntkviz.studies.sampling import POINTS_PER_CLASS
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store
 from ntkviz.studies.subjects import find_subject
+from ntkviz.studies.task import Task
 from ntkviz.studies.tiled import goes_by_tiles
 
 #: Points of a first look: enough for a fidelity that means something.

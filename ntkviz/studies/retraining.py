@@ -17,7 +17,6 @@ from ntkviz.explain.what_if import Edit
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.hashing import canonical_json, text_sha256
 from ntkviz.studies.removal_lists import LISTS
-from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.subjects import Subject, find_subject
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.removal import Removed, read_removed
@@ -117,21 +116,6 @@ class Retraining:
     def key(self) -> str:
         """The sha256 that names what was asked."""
         return text_sha256(canonical_json(self.to_dict()))
-
-
-#: What a job makes, one after the other.
-Task = StudySpec | Retraining
-
-
-def task_from_dict(entries: Mapping[str, Any]) -> Task:
-    """A study or a retraining, as its own ``to_dict`` gave it.
-
-    Raises:
-        InvalidStudy: when it is not possible.
-        ValueError: likewise.
-        TypeError: when an entry is unknown or missing.
-    """
-    return Retraining.from_dict(entries) if "training" in entries else StudySpec.from_dict(entries)
 
 
 def known_recipe(subject: Subject) -> Training | None:

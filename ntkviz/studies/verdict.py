@@ -4,12 +4,53 @@ Two attributions are compared by the interval of their difference, on the same d
 own intervals overlap: what makes a draw hard makes it hard for both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ntkviz.fidelity.lds import Difference
 from ntkviz.studies.faithfulness import Measured
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a study stands to the best of several in one measure.
+
+    Attributes:
+        value: of the measure.
+        behind: the best one's value minus this; 0 for the best.
+        low: lower end of the 95 % interval of that difference, on the same draws for both.
+        high: upper end.
+    """
+
+    value: float
+    behind: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is told apart from the best: the interval does not hold 0."""
+        return self.low > 0 or self.high < 0
+
+
+def lead(measure: str, standings: Mapping[str, Standing]) -> str:
+    """Which study is best in a measure, from which it is told apart, and from which not.
+
+    Args:
+        measure: its title.
+        standings: title of the study -> how it stands; at least two.
+    """
+    best = max(standings, key=lambda title: standings[title].value)
+    others = {title: one for title, one in standings.items() if title != best}
+    level = [f"{title} (difference {_span(one)})" for title, one in others.items() if not one.clear]
+    behind = [f"{title} (by {_span(one)})" for title, one in others.items() if one.clear]
+    text = f"{best} has the highest {measure}, {standings[best].value:.3f}"
+    parts = [text + (f", and is told apart from {', '.join(behind)}" if behind else "")]
+    if level:
+        parts.append(f"It cannot be told apart from {', '.join(level)}")
+    return ". ".join(parts) + "."
 
 
 def conclusion(rows: Sequence[Measured]) -> str:
@@ -82,5 +123,13 @@ def _imitation(best: Measured, ours: Sequence[Measured]) -> str:
 
 def _by(found: Difference) -> str:
     """A difference with its interval."""
-    span = f"{found.low:.3f} to {found.high:.3f}" if np.isfinite([found.low, found.high]).all() else "no interval"
-    return f"{found.value:.3f} ({span})"
+    return f"{found.value:.3f} ({_ends(found.low, found.high)})"
+
+
+def _span(one: Standing) -> str:
+    """How far behind, with its interval."""
+    return f"{one.behind:.3f}, {_ends(one.low, one.high)}"
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else "no interval"

@@ -15,9 +15,12 @@ from ntkviz.studies.janitor import keep_quota, quota_mb
 from ntkviz.studies.job import LEASE_SECONDS, Job, finish, log_path, read_job, renew_lease, wanted_to_stop, write_job
 from ntkviz.studies.pace import Pace
 from ntkviz.studies.pipeline import run_study
-from ntkviz.studies.retraining import Retraining, Task
+from ntkviz.studies.retraining import Retraining
 from ntkviz.studies.retraining_run import run_retraining
 from ntkviz.studies.store import Store
+from ntkviz.studies.sweep import Sweep
+from ntkviz.studies.sweep_run import run_sweep
+from ntkviz.studies.task import Task
 
 #: Four reports a second at most: enough for a bar that moves, little for the disk.
 _WRITE_SECONDS = 0.25
@@ -101,9 +104,11 @@ def _work(job: Job, home: Path) -> Job:
 
 
 def _make(spec: Task, store: Store, progress: "Progress") -> str:
-    """Make a study or a retraining; the name of the result."""
+    """Make a study, a retraining or a sweep; the name of the result."""
     if isinstance(spec, Retraining):
         return run_retraining(spec, home=store.home, on_progress=progress)
+    if isinstance(spec, Sweep):
+        return run_sweep(spec, home=store.home, on_progress=progress)
     key = run_study(spec, store=store, on_progress=progress).key
     for gone in keep_quota(store.home):
         print(f"Deleted the study {gone[:12]}, the longest unused, to keep the quota of {quota_mb():,.0f} MB.")

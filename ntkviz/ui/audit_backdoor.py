@@ -10,11 +10,11 @@ from ntkviz.audit.planted import score_found
 from ntkviz.figures import audit as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import audited, fixes, layout, state
+from ntkviz.ui import audited, fixes, layout, selection, state
 from ntkviz.ui.audit_suspects import suspected
-from ntkviz.ui.selection import clicked, steady
+from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.selection import count
 from ntkviz.ui.text import escape, number, percent
-from ntkviz.ui.together import count
 
 CHART = "carriers"
 
@@ -133,7 +133,7 @@ def _drawn(study: Study, data: Dataset, found: Carriers, truth: np.ndarray | Non
             cut_name="before the cut",
             planted=known,
             ids=study.train_index[found.points].tolist(),
-            selected=state.get("audit_point"),
+            selected=state.get("example"),
             unit="carries the suspects more than clean ones",
         )
         reading = figures.reading_suspicion(found.scores, cut=found.size, cut_name="before the cut", planted=known)
@@ -156,4 +156,4 @@ def _drawn(study: Study, data: Dataset, found: Carriers, truth: np.ndarray | Non
 def _clicked() -> None:
     point = clicked(CHART)
     if point is not None:
-        state.put("audit_point", int(point))
+        selection.walk(f"train:{point}")

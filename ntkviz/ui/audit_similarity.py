@@ -12,9 +12,9 @@ from ntkviz.audit.prototypes import OUTLIER_FROM, OUTLIERS, PROTOTYPES, Typicali
 from ntkviz.figures import audit as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import audited, fixes, layout, state
+from ntkviz.ui import audited, fixes, layout, selection, state
+from ntkviz.ui.clicks import clicked, steady
 from ntkviz.ui.point_picker import example_rows, tiles
-from ntkviz.ui.selection import clicked, steady
 from ntkviz.ui.text import escape, number, percent
 
 CHART = "class_density"
@@ -174,10 +174,10 @@ def _group(study: Study, data: Dataset, group: Group, place: int) -> None:
 def _examples(study: Study, data: Dataset, points: np.ndarray, density: np.ndarray) -> None:
     if data.kind == "image":
         words = [f"{fixes.label_words(study, data, int(i))}, {density[i]:.2f}" for i in points]
-        tiles(data, "train", study.train_index[points], words, width=84)
+        tiles(data, "train", study.train_index[points], words, width=84, walk=("alike",))
         return
     numbers = {"label": [study.class_names[c] for c in study.y_train[points]], "similarity": density[points]}
-    example_rows(data, "train", study.train_index[points], numbers, formats={"similarity": "%.3f"})
+    example_rows(data, "train", study.train_index[points], numbers, formats={"similarity": "%.3f"}, walk=("alike",))
 
 
 def _density(study: Study, found: Typicality) -> None:
@@ -189,7 +189,7 @@ def _density(study: Study, found: Typicality) -> None:
         outliers=found.outliers,
         prototypes=every,
         ids=study.train_index.tolist(),
-        selected=state.get("audit_point"),
+        selected=state.get("example"),
     )
     reading = figures.reading_density(found.density, labels=study.y_train, class_names=study.class_names, outliers=found.outliers)
     order = np.argsort(-found.outlyingness, kind="stable")
@@ -216,4 +216,4 @@ def _outliers(study: Study, data: Dataset, found: Typicality, label: int) -> Non
 def _clicked() -> None:
     point = clicked(CHART)
     if point is not None:
-        state.put("audit_point", int(point))
+        selection.walk(f"train:{point}")

@@ -6,7 +6,7 @@ import streamlit as st
 from ntkviz.audit.backdoor import Carriers
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import audited, behaved, state, together
+from ntkviz.ui import audited, behaved, selection, state, together
 from ntkviz.ui.text import escape
 
 BLIND, MARKED = "every class: what is wrongly predicted as it", "test points that the data mark as triggered"
@@ -45,7 +45,7 @@ def _pair(study: Study) -> np.ndarray:
         default=next(iter(found)),
         options=list(found),
         format_func=lambda cell: (
-            f"labelled {names[found[cell][0]]}, predicted as {names[found[cell][1]]}: {together.count(len(found[cell][2]))}"
+            f"labelled {names[found[cell][0]]}, predicted as {names[found[cell][1]]}: {selection.count(len(found[cell][2]))}"
         ),
     )
     return found[cell][2]
@@ -64,7 +64,7 @@ def _carriers(study: Study, points: np.ndarray) -> list[Carriers]:
         return []
     if len(found.suspects) < len(points):
         st.caption(
-            f"Suspects are {len(found.suspects)} of these {together.count(len(points))}: those wrongly predicted as "
+            f"Suspects are {len(found.suspects)} of these {selection.count(len(points))}: those wrongly predicted as "
             f"{escape(study.class_names[found.target])}, which most of the wrong ones are. The others do not count."
         )
     return [found]

@@ -12,11 +12,11 @@ from ntkviz.figures import audit as figures
 from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import audited, fixes, gates, layout, maps, media, state
+from ntkviz.ui import audited, fixes, gates, layout, point_card, selection, state
 from ntkviz.ui.audit_backdoor import backdoor
 from ntkviz.ui.audit_similarity import copies, typical
-from ntkviz.ui.point_picker import example_rows, meta_columns, tiles
-from ntkviz.ui.selection import clicked, steady
+from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.point_picker import meta_columns
 from ntkviz.ui.text import escape, percent
 
 CHART = "suspicion"
@@ -79,7 +79,7 @@ def labels(study: Study, data: Dataset) -> None:
             cut_name="contradicted",
             planted=truth,
             ids=study.train_index.tolist(),
-            selected=state.get("audit_point"),
+            selected=state.get("example"),
             unit=info.title,
         )
         reading = figures.reading_suspicion(found.scores, cut=found.cut, cut_name="contradicted", planted=truth)
@@ -139,38 +139,15 @@ def chosen_point(study: Study, data: Dataset) -> None:
     state.sticky(
         st.selectbox,
         "Find a training point",
-        key="audit_point",
+        key="example",
         default=None,
         options=[None, *ids],
         format_func=lambda i: "none" if i is None else f"{i}, label {study.class_names[study.y_train[ids.index(i)]]}",
         help="Type an id, or click a dot in a figure. Ids are positions in the whole training split.",
     )
-    chosen = state.get("audit_point")
-    if chosen not in ids:
-        return
-    position = ids.index(chosen)
-    left, right = st.columns([1, 3], gap="medium")
-    with left:
-        caption = f"Training point {chosen}, labelled {fixes.label_words(study, data, position)}"
-        media.show_point(data, "train", int(chosen), width=130, caption=caption)
-        said = study.class_names[scores_of(study.logits_train[position : position + 1]).predicted[0]]
-        st.caption(f"The network says {escape(said)}.")
-        st.page_link(
-            "pages/map.py",
-            label="**Show it on the map**",
-            icon=":material/scatter_plot:",
-            query_params={"study": study.key, "map_selected": f"train:{chosen}"},
-        )
-    with right:
-        near, distances = maps.nearest_training(study, "train", position, 8)
-        same = int((study.y_train[near] == study.y_train[position]).sum())
-        st.markdown(f"**Its {len(near)} nearest training points in the kernel's space**, {same} of the same label:")
-        if data.kind == "image":
-            words = [f"{fixes.label_words(study, data, int(i))}, {d:.2f}" for i, d in zip(near, distances, strict=True)]
-            tiles(data, "train", study.train_index[near], words, width=72)
-        else:
-            numbers = {"label": [study.class_names[c] for c in study.y_train[near]], "distance": distances}
-            example_rows(data, "train", study.train_index[near], numbers, formats={"distance": "%.3f"})
+    chosen = state.get("example")
+    if chosen in ids:
+        point_card.training_card(study, data, ids.index(chosen))
 
 
 def _choose_score(study: Study) -> tuple[str, int]:
@@ -258,4 +235,4 @@ def ranking_table(found: dict[str, Ranking]) -> pd.DataFrame:
 def _clicked() -> None:
     point = clicked(CHART)
     if point is not None:
-        state.put("audit_point", int(point))
+        selection.walk(f"train:{point}")

@@ -9,7 +9,7 @@ from ntkviz.explain.regions import regions
 from ntkviz.figures import behaviour as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import behaved, layout, media, state, together
+from ntkviz.ui import behaved, layout, media, selection, state, together
 from ntkviz.ui.behaved import Behaviour
 from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
 from ntkviz.ui.points import Outcomes
@@ -19,7 +19,7 @@ from ntkviz.ui.text import escape, percent
 KINDS = {
     "a confusion": "Test points of one class that the network takes for another",
     "all errors": "All test points that the network gets wrong",
-    together.KIND: "Any test points: those chosen on the page Map (by a lasso, a box, or rows of its table), or by their ids",
+    selection.KIND: "Any test points: those chosen on the page Map (by a lasso, a box, or rows of its table), or by their ids",
 }
 #: Test points shown as pictures.
 SHOWN = 24
@@ -34,13 +34,13 @@ def choose(study: Study) -> Behaviour | None:
             st.segmented_control,
             "Behaviour",
             key="behaviour_kind",
-            default="a confusion" if found else together.KIND,
+            default="a confusion" if found else selection.KIND,
             options=list(KINDS),
             required=True,
             help=". ".join(f"**{name}**: {text}" for name, text in KINDS.items()) + ".",
         )
     with right:
-        if kind == together.KIND:
+        if kind == selection.KIND:
             return _chosen(study)
         if not found:
             st.info(
@@ -69,9 +69,11 @@ def about(study: Study, data: Dataset, chosen: Behaviour) -> None:
     with st.expander(f"The test points ({count})", icon=":material/visibility:"):
         ids = study.test_index[shown]
         if data.kind == "image":
-            tiles(data, "test", ids, [escape(study.class_names[study.y_test[m]]) for m in shown], width=64)
+            tiles(data, "test", ids, [escape(study.class_names[study.y_test[m]]) for m in shown], width=64, walk=("members",))
         else:
-            example_rows(data, "test", ids, {"label": [study.class_names[study.y_test[m]] for m in shown]}, formats={})
+            example_rows(
+                data, "test", ids, {"label": [study.class_names[study.y_test[m]] for m in shown]}, formats={}, walk=("members",)
+            )
         if n > SHOWN:
             st.caption(f"The first {SHOWN}.")
 
@@ -227,11 +229,11 @@ def _show_top(study: Study, data: Dataset, chosen: Behaviour, found: TopCarriers
             name, true = study.class_names[study.y_train[i]], true_class(data, "train", int(study.train_index[i]))
             label = escape(name) if name == true else f":orange[{escape(name)}, really {escape(true)}]"
             captions.append(f"**{effect:+.3g}**  \n{label}  \n{reached} of {len(chosen.members)}")
-        tiles(data, "train", ids, captions, width=media.SMALL * 3 // 4)
+        tiles(data, "train", ids, captions, width=media.SMALL * 3 // 4, walk=("carriers",))
         return
     numbers = {
         "effect": found.effects,
         "typical": found.typical,
         "label": [study.class_names[c] for c in study.y_train[found.indices]],
     }
-    example_rows(data, "train", ids, numbers, formats={"effect": "%+.3g", "typical": "%+.3g"})
+    example_rows(data, "train", ids, numbers, formats={"effect": "%+.3g", "typical": "%+.3g"}, walk=("carriers",))

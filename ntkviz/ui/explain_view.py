@@ -10,12 +10,15 @@ from ntkviz.explain.neighbours import neighbours
 from ntkviz.explain.share import share_of
 from ntkviz.figures import attribution, probability, waterfall, weights
 from ntkviz.scores import scores_of
+from ntkviz.studies.explained import Explanation, explanation, runner_up
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import gates, layout, media, state
+from ntkviz.ui import gates, layout, media, selection, state, take_away
 from ntkviz.ui.carried import concentration_metrics, cumulative
-from ntkviz.ui.explained import Explanation, explanation, runner_up
+from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.kernels_asked import other_kernels
 from ntkviz.ui.layers_view import which_layers
+from ntkviz.ui.point_card import training_card
 from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles, true_class
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.removal_view import removal
@@ -74,12 +77,14 @@ def badge(points: Outcomes, m: int, names: tuple[str, ...]) -> None:
     st.caption(f"Log-odds of the label: {odds}.")
 
 
-@st.fragment
+@st.fragment(key=selection.EXPLAIN)
 @gates.guarded()
 def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     """The question and its answer: a change here draws nothing else of the page."""
     found, k = choose_question(study, points, m)
-    matter, strong, added, spread, near, deep = st.tabs(
+    take_away.explanation_menu(study, data, m, found, k)
+    walked_to(study, data, found)
+    matter, strong, added, spread, near, deep, others = st.tabs(
         [
             "Which examples matter",
             "Strongest shares",
@@ -87,6 +92,7 @@ def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
             "How many carry it",
             "Neighbours (kernel alone)",
             "Which layers",
+            "Other kernels",
         ],
         key="explain_tab",
         on_change="rerun",
@@ -109,6 +115,23 @@ def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     if deep.open:
         with deep:
             which_layers(study, data, found, m, k)
+    if others.open:
+        with others:
+            other_kernels(study, data, found, m, k)
+
+
+def walked_to(study: Study, data: Dataset, found: Explanation) -> None:
+    """The training example that somebody walked on to, and what it is to this prediction."""
+    i = selection.position(study, "train", state.get("example"))
+    if i is None:
+        return
+    rank = int((np.abs(found.shares) > abs(found.shares[i])).sum()) + 1
+    says = (
+        f"Its share in {escape(found.target)} is **{found.shares[i]:+.3g}**, number {rank:,} of {study.n_train:,} by size; its similarity to "
+        f"the test point is {number(float(found.similarity[i]))}."
+    )
+    with st.container(border=True, key="walked_to"):
+        training_card(study, data, i, says=says, fragments=(selection.EXPLAIN,))
 
 
 def choose_question(study: Study, points: Outcomes, m: int) -> tuple[Explanation, int]:
@@ -169,7 +192,7 @@ def strongest(study: Study, data: Dataset, found: Explanation, k: int) -> None:
             found.shares, labels=labels, class_names=names, target=target, ids=ids, k=k, unit="share in the score"
         )
         reading = attribution.reading_distribution(found.shares, labels=labels, class_names=names, target=target, k=k)
-        layout.figure(fig, reading, key="distribution")
+        layout.figure(steady(fig), reading, key="distribution", on_select=_clicked, selection_mode="points")
     table = example_table(study, data, found, np.argsort(-np.abs(found.shares), kind="stable"))
     st.caption(
         attribution.reading_strongest(found.shares, labels=labels, class_names=names, target=target, k=k).replace("*", "\\*")
@@ -276,6 +299,12 @@ def example_table(study: Study, data: Dataset, found: Explanation, order: np.nda
     )
 
 
+def _clicked() -> None:
+    point = clicked("distribution")
+    if point is not None:
+        selection.walk(f"train:{point}", selection.EXPLAIN)
+
+
 def _contrast(study: Study, m: int, label: int) -> int | None:
     """The class to compare with; None for the class's own score."""
     names = study.class_names
@@ -299,13 +328,15 @@ def _contrast(study: Study, m: int, label: int) -> int | None:
 def _examples(study: Study, data: Dataset, found: Explanation, chosen: list[int], *, by: str = "share") -> None:
     """Training examples as pictures with captions, or as rows with their text or values; ``by`` is the number that comes first."""
     if data.kind == "image":
-        tiles(data, "train", study.train_index[chosen], [_caption(study, data, found, i, by) for i in chosen])
+        captions = [_caption(study, data, found, i, by) for i in chosen]
+        tiles(data, "train", study.train_index[chosen], captions, walk=(by, selection.EXPLAIN))
         return
     numbers = {"share": found.shares[chosen], "similarity": found.similarity[chosen]}
     if by == "similarity":
         numbers = dict(reversed(numbers.items()))
     columns = {**numbers, "label": [study.class_names[c] for c in study.y_train[chosen]]}
-    example_rows(data, "train", study.train_index[chosen], columns, formats={"share": "%+.3g", "similarity": "%.3f"})
+    formats = {"share": "%+.3g", "similarity": "%.3f"}
+    example_rows(data, "train", study.train_index[chosen], columns, formats=formats, walk=(by, selection.EXPLAIN))
 
 
 def _caption(study: Study, data: Dataset, found: Explanation, i: int, by: str) -> str:

@@ -12,16 +12,18 @@ from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
-from ntkviz.ui import cached, gates, layout, media, state
+from ntkviz.ui import cached, gates, layout, media, selection, state
+from ntkviz.ui.clicks import chosen_row, clicked, steady
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
 from ntkviz.ui.plane_view import axes_note
 from ntkviz.ui.point_picker import named_table, picture, picture_column
 from ntkviz.ui.points import Outcomes, outcomes, select_points
-from ntkviz.ui.selection import chosen_row, clicked, steady
 from ntkviz.ui.text import escape, number, percent
 
 EXPLAIN_PAGE = "pages/explain.py"
+#: Keys of the fragments that show the selected point.
+_SCATTER, _DIFFERENCES, _SURROGATES = SHOWING = ("fidelity_scatter", "fidelity_differences", "fidelity_surrogates")
 #: Measures on the chart: fractions and correlations whose best value is 1 (or 0 for the difference of accuracies).
 CHARTED = ("kendall_tau", "tau_predicted", "tau_errors", "agreement", "r_miss", "r_miss_jaccard", "r_squared", "tad")
 
@@ -52,12 +54,12 @@ def headline(study: Study) -> None:
         _baselines(study)
 
 
-@st.fragment
+@st.fragment(key=_SCATTER)
 @gates.guarded()
 def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
     """Log-odds, network against surrogate; a click shows the point beside it, and leads to its explanation."""
     left, right = st.columns([5, 2], gap="medium")
-    chosen = state.get("fidelity_point")
+    chosen = state.get("point")
     title = surrogates()[study.spec.surrogate].title
     one = [Imitation(title, points.surrogate_odds, points.agrees, study.fidelity.kendall_tau)]
     with left:
@@ -81,12 +83,12 @@ def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
             selection_mode="points",
         )
     with right:
-        point_card(study, data, points, "fidelity_point")
+        point_card(study, data, points)
 
 
-def point_card(study: Study, data: Dataset, points: Outcomes, memory: str) -> None:
+def point_card(study: Study, data: Dataset, points: Outcomes) -> None:
     """The chosen point with both answers, and the way to its explanation."""
-    chosen = state.get(memory)
+    chosen = state.get("point")
     m = points.position(int(chosen)) if chosen is not None else None
     with st.container(border=True):
         if m is None:
@@ -105,10 +107,9 @@ def point_card(study: Study, data: Dataset, points: Outcomes, memory: str) -> No
             icon=":material/account_tree:",
             query_params={"study": study.key, "point": str(points.ids[m])},
         )
-        st.button("Clear", key=f"clear_{memory}", type="tertiary", icon=":material/close:", on_click=lambda: state.forget(memory))
 
 
-@st.fragment
+@st.fragment(key=_DIFFERENCES)
 @gates.guarded()
 def disagreements(study: Study, data: Dataset, points: Outcomes) -> None:
     """The points where surrogate and network name different classes; a row chosen is shown beside and can be explained."""
@@ -144,7 +145,7 @@ def disagreements(study: Study, data: Dataset, points: Outcomes) -> None:
         )
         layout.download_csv(table.drop(columns="picture"), key="where_they_differ")
     with right:
-        point_card(study, data, points, "fidelity_row")
+        point_card(study, data, points)
 
 
 def all_measures(study: Study) -> None:
@@ -202,6 +203,8 @@ def by_class(study: Study) -> None:
     st.markdown(_on_errors(study))
 
 
+@st.fragment(key=_SURROGATES)
+@gates.guarded()
 def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
     """Several surrogates of the same kernel; others can be fitted at once."""
     _fit_more(study, rows)
@@ -243,7 +246,7 @@ def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
         labels=points.labels,
         class_names=study.class_names,
         ids=points.ids.tolist(),
-        selected=state.get("fidelity_point"),
+        selected=state.get("point"),
     )
     reading = reading_panels(rows)
     layout.figure(
@@ -386,13 +389,11 @@ def _clicked(key: str) -> None:
     """Remember the point that was clicked on a chart."""
     point = clicked(key)
     if point is not None:
-        state.put("fidelity_point", int(point))
-        state.put("point", int(point))
+        selection.walk(f"test:{point}", *SHOWING)
 
 
 def _picked(key: str, ids: np.ndarray) -> None:
     """Remember the point of the row that was chosen."""
     row = chosen_row(key)
     if row is not None:
-        state.put("fidelity_row", int(ids[row]))
-        state.put("point", int(ids[row]))
+        selection.walk(f"test:{ids[row]}", *SHOWING)

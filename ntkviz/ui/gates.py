@@ -9,7 +9,7 @@ import streamlit as st
 from ntkviz.errors import NtkvizError, StoreCorrupted
 from ntkviz.studies.store import StudyEntry
 from ntkviz.studies.study import Study
-from ntkviz.ui import cached, quick, state
+from ntkviz.ui import cached, links, quick, state
 from ntkviz.ui.entry import through_app
 from ntkviz.ui.text import escape
 
@@ -67,7 +67,8 @@ def _unknown(chosen: str) -> NoReturn:
         f"There is no study {escape(chosen[:12])} on this machine. It was deleted, or made elsewhere.",
         icon=":material/search_off:",
     )
-    st.button("Open the newest study instead", key="open_newest", type="primary", on_click=state.forget, args=("study", "point"))
+    main = "secondary" if links.offer(chosen) else "primary"
+    st.button("Open the newest study instead", key="open_newest", type=main, on_click=state.forget, args=("study", "point"))
     st.page_link(STUDIES_PAGE, label="All studies", icon=":material/arrow_back:")
     st.stop()
 
@@ -78,6 +79,7 @@ def _empty(chosen: str) -> NoReturn:
         st.subheader("No study yet", anchor=False)
         if chosen:
             st.write(f"The link names the study {escape(chosen[:12])}, which is not on this machine.")
+            links.offer(chosen)
         st.write(
             "This page shows a finished study: a network, a kernel made of its gradients, and a kernel machine that stands for "
             "it. Run a bundled sample to have one in a moment, or bring your own model."

@@ -1,46 +1,24 @@
 """The page Kernels: all finished kernels of the same points, side by side."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from ntkviz.figures import matrix, spectrum
-from ntkviz.kernels import diagnostics
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.quote import quote_at_once
 from ntkviz.studies.spec import StudySpec
-from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
-from ntkviz.ui import cached, gates, layout, quick, state
+from ntkviz.ui import cached, gates, kernel_facts, layout, quick, state
+from ntkviz.ui.kernel_facts import Facts, Shown
 from ntkviz.ui.point_picker import named_table
 from ntkviz.ui.text import escape, span
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 #: Cheap kernels that every other should be read beside: the last layer, the inputs, all activations.
 BASELINES = ("ck", "inputs", "em")
 FORMS = {"cosine": "Cosine", "raw": "Raw"}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is computed of one kernel once.
-
-    Attributes:
-        spectrum: its eigenvalues.
-        alignment: with the labels.
-        similarity: ``[C, C]``, mean similarity between classes.
-        contrast: within and between classes.
-    """
-
-    spectrum: diagnostics.Spectrum
-    alignment: diagnostics.Alignment
-    similarity: np.ndarray
-    contrast: diagnostics.ClassContrast
 
 
 @dataclass(frozen=True)
@@ -143,9 +121,8 @@ def offer_baselines(found: list[Finished], study: Study) -> None:
 
 def panels(chosen: list[Finished], study: Study, *, cosine: bool) -> None:
     """The matrices as pictures."""
-    keys = tuple((kernel.key, kernel.title) for kernel in chosen)
     with st.spinner("Drawing the kernels …"):
-        fig, reading = _panels(str(ntkviz_home()), keys, cosine, study.key)
+        fig, reading = kernel_facts.panels(_shown(chosen, cosine), study.key)
     left, right = st.columns([3, 2], gap="medium") if len(chosen) == 1 else (st.container(), st.container())
     with left:
         layout.figure(fig, reading, key="kernel_panels")
@@ -163,7 +140,7 @@ def comparison(chosen: list[Finished], study: Study, *, cosine: bool) -> dict[st
         title -> facts.
     """
     with st.spinner(f"Eigenvalues of {len(chosen)} matrices of {study.n_train:,} x {study.n_train:,} …", show_time=True):
-        facts = {kernel.title: _facts(str(ntkviz_home()), kernel.key, cosine) for kernel in chosen}
+        facts = kernel_facts.facts(_shown(chosen, cosine))
     rows = [
         {
             "kernel": kernel.title,
@@ -191,37 +168,6 @@ def comparison(chosen: list[Finished], study: Study, *, cosine: bool) -> dict[st
     return facts
 
 
-def spectra(facts: dict[str, Facts]) -> None:
-    """Eigenvalues and effective rank, side by side."""
-    found = {title: fact.spectrum for title, fact in facts.items()}
-    left, right = st.columns([3, 2])
-    with left:
-        table = pd.DataFrame(
-            [
-                {"kernel": title, "rank": rank + 1, "eigenvalue": value}
-                for title, one in found.items()
-                for rank, value in enumerate(one.eigenvalues[:100].tolist())
-            ]
-        )
-        layout.figure(
-            spectrum.eigenvalue_decay(found), spectrum.reading_eigenvalue_decay(found), table, key="eigenvalues_first_100"
-        )
-    with right:
-        table = pd.DataFrame(
-            [
-                {
-                    "kernel": title,
-                    "effective rank": one.effective_rank,
-                    "participation ratio": one.participation_ratio,
-                    "numerical rank": one.n_numerical_rank,
-                    "condition number": one.condition_number,
-                }
-                for title, one in found.items()
-            ]
-        )
-        layout.figure(spectrum.effective_rank_bars(found), spectrum.reading_effective_rank(found), table, key="effective_rank")
-
-
 def alignments(chosen: list[Finished], facts: dict[str, Facts], *, cosine: bool) -> None:
     """Alignment with the labels, and CKA between the kernels."""
     found = {title: fact.alignment for title, fact in facts.items()}
@@ -233,7 +179,7 @@ def alignments(chosen: list[Finished], facts: dict[str, Facts], *, cosine: bool)
         if len(chosen) < 2:
             st.caption("CKA compares two kernels or more: 1 means the same geometry up to scale, 0 no relation.")
             return
-        similarity = _cka(str(ntkviz_home()), tuple(kernel.key for kernel in chosen), cosine)
+        similarity = kernel_facts.cka(_shown(chosen, cosine))
         titles = [kernel.title for kernel in chosen]
         table = named_table("kernel", titles, similarity, titles)
         layout.figure(spectrum.cka_heatmap(titles, similarity), spectrum.reading_cka(titles, similarity), table, key="cka")
@@ -272,42 +218,9 @@ def registry_text(chosen: list[Finished]) -> None:
             st.caption(f"Cost: {info.cost}. Source: {info.source}.")
 
 
+def _shown(chosen: list[Finished], cosine: bool) -> list[Shown]:
+    return [Shown(kernel.key, kernel.title, cosine) for kernel in chosen]
+
+
 def _points(spec: StudySpec) -> tuple[int | None, int | None, int]:
     return spec.n_train, spec.n_test, spec.seed
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _values(home: str, kernel_key: str, cosine: bool) -> np.ndarray:
-    """The matrix ``[N, N]`` in one form; shared, never to be changed."""
-    blocks = cached.kernel_blocks(kernel_key).blocks
-    return blocks.normalised().train if cosine else blocks.train
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _facts(home: str, kernel_key: str, cosine: bool) -> Facts:
-    values, run = _values(home, kernel_key, cosine), cached.kernel_blocks(kernel_key)
-    n_classes = len(run.class_names)
-    return Facts(
-        spectrum=diagnostics.spectrum(values),
-        alignment=diagnostics.alignment(values, run.y_train),
-        similarity=diagnostics.class_similarity(values, run.y_train, n_classes=n_classes),
-        contrast=diagnostics.class_contrast(values, run.y_train, n_classes=n_classes),
-    )
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _cka(home: str, kernel_keys: tuple[str, ...], cosine: bool) -> np.ndarray:
-    return diagnostics.cka_matrix({key: _values(home, key, cosine) for key in kernel_keys})
-
-
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _panels(home: str, keys: tuple[tuple[str, str], ...], cosine: bool, study_key: str) -> tuple["go.Figure", str]:
-    study = cached.study(study_key)
-    values = {title: _values(home, key, cosine) for key, title in keys}
-    names = study.class_names
-    columns = {1: 1, 2: 2, 4: 2}.get(len(values), 3)
-    fig = matrix.kernel_panels(values, study.y_train, names, columns=columns)
-    fig.update_layout(
-        height=70 + {1: 430, 2: 350, 3: 255}[columns] * -(-len(values) // columns)
-    )  # squares on a page of 1,280 pixels
-    return fig, matrix.reading_kernel_panels(values, study.y_train, names)

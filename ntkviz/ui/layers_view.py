@@ -8,13 +8,13 @@ import streamlit as st
 
 from ntkviz.explain.layers import LayerShares, norm_against_angle, removal_layers, share_layers, similarity_layers
 from ntkviz.figures import layers as figures
+from ntkviz.studies.explained import Explanation
 from ntkviz.studies.layered import LayerRows, layer_rows, layer_seconds, why_not_layered
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import cached, gates, layout, state
 from ntkviz.ui.companion import companion, removal_effects
-from ntkviz.ui.explained import Explanation
 from ntkviz.ui.point_picker import meta_columns
 from ntkviz.ui.removal_view import asked_scores
 from ntkviz.ui.text import escape, span

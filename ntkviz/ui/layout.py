@@ -1,21 +1,19 @@
 """What all pages have in common: the head with its question, the bar that says which study is on show, a chart's frame."""
 
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 import streamlit as st
 
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.store import StudyEntry
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
-from ntkviz.ui import gates, state
+from ntkviz.ui import gates, links, state, take_away
+from ntkviz.ui.chart import csv_text, data_table, download_csv, download_table, figure, origin_is
 from ntkviz.ui.entry import through_app
 from ntkviz.ui.measures import measure
-from ntkviz.ui.text import csv_cell, escape, percent
+from ntkviz.ui.selection_bar import selection_bar
+from ntkviz.ui.text import escape, percent
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+__all__ = ["csv_text", "data_table", "download_csv", "download_table", "figure", "page", "study_bar", "title_of"]
 
 
 def page(title: str, question: str, study: Study | None = None) -> None:
@@ -29,8 +27,10 @@ def page(title: str, question: str, study: Study | None = None) -> None:
     through_app()
     st.title(title, anchor=False)
     st.caption(question)
+    origin_is(study)
     if study is not None:
         study_bar(study)
+        selection_bar(study)
 
 
 def study_bar(study: Study) -> None:
@@ -54,7 +54,14 @@ def study_bar(study: Study) -> None:
             with cell.container(gap=None):
                 st.caption(label, help=help_text)
                 st.markdown(f"**{value}**")
-        _switcher(study)
+        left, link, report = st.columns([5.6, 1.2, 1], vertical_alignment="center", gap="small")
+        with left:
+            _switcher(study)
+            links.check(study)
+        with link:
+            links.copy_link(study)
+        with report:
+            take_away.study_menu(study)
 
 
 def title_of(entry: StudyEntry) -> str:
@@ -84,62 +91,3 @@ def _switcher(study: Study) -> None:
         help="Finished studies of the same model and data. The selected test point stays the same.",
         label_visibility="collapsed",
     )
-
-
-def figure(
-    fig: "go.Figure",
-    reading: str,
-    table: pd.DataFrame | None = None,
-    *,
-    key: str,
-    **chart: Any,
-) -> Any:
-    """A chart with the sentence that it says, and its figures as a table to read or download.
-
-    Args:
-        fig: the figure.
-        reading: one sentence with figures; shown as plain text and given to screen readers.
-        table: what the chart is drawn from; ``None`` when a table stands on the page anyway.
-        key: names the chart; unique on the page.
-        **chart: passed on to ``st.plotly_chart`` (``on_select``, ``selection_mode``, ...).
-
-    Returns:
-        What ``st.plotly_chart`` returns.
-    """
-    chart.setdefault("config", {"displaylogo": False, "scrollZoom": False})
-    event = st.plotly_chart(fig, key=key, width="stretch", alt=reading, **chart)
-    st.caption(escape(reading, limit=1200))
-    if table is not None:
-        data_table(table, key=key)
-    return event
-
-
-def data_table(table: pd.DataFrame, *, key: str, label: str = "Table") -> None:
-    """A table in an expander, with a download as CSV that no spreadsheet runs.
-
-    Args:
-        table: the rows.
-        key: names it, and the file.
-        label: of the expander.
-    """
-    with st.expander(f"{label} ({len(table):,} rows)", icon=":material/table_rows:"):
-        st.dataframe(table, hide_index=True, width="stretch")
-        download_csv(table, key=key)
-
-
-def download_csv(table: pd.DataFrame, *, key: str, label: str = "Download CSV") -> None:
-    """A button that downloads a table."""
-    st.download_button(
-        label,
-        lambda: csv_text(table),
-        file_name=f"{key}.csv",
-        mime="text/csv",
-        key=f"{key}_csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV (RFC 4180: a carriage return within a cell is quoted too); text that a spreadsheet would take for a formula has an apostrophe before it."""
-    return table.map(csv_cell).rename(columns=lambda name: csv_cell(str(name))).to_csv(index=False, lineterminator="\r\n")

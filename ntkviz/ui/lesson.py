@@ -6,10 +6,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from ntkviz.explain.share import share_of
+from ntkviz.studies.explained import explanation
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import Surrogate
-from ntkviz.ui.explained import explanation
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.toy import Plane, moons, removal_truth, train_plane
 

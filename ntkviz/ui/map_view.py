@@ -1,24 +1,33 @@
 """The page Map: the kernel's space in the plane, and the true neighbours of a point drawn over it."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import streamlit as st
 
+from ntkviz.embed.area import within_box, within_lasso
 from ntkviz.embed.registry import embeddings
 from ntkviz.figures import embedding as figures
-from ntkviz.scores import scores_of
+from ntkviz.figures.density import density_map, reading_density
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import gates, layout, maps, media, state, together
+from ntkviz.ui import gates, layout, maps, point_card, selection, state
+from ntkviz.ui import map_columns as columns
+from ntkviz.ui.clicks import Area, clicked, drawn, steady
 from ntkviz.ui.maps import Made
-from ntkviz.ui.point_picker import example_rows, tiles
 from ntkviz.ui.points import Outcomes
-from ntkviz.ui.selection import chosen_rows, clicked, encircled, steady
 from ntkviz.ui.text import escape, number, percent
 
-#: A column of words with more states than this cannot be told apart by colour.
-MAX_STATES = 12
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+#: Training and test points of one map.
+Panel = tuple[figures.MapPoints, figures.MapPoints | None]
 CHART = "map_chart"
+#: Key of the fragment with the maps and what stands beside them.
+MAP = "map"
+NO_FILTER = "nothing"
 #: What the mouse does on the map -> Plotly's name of it. Where an area is drawn a click chooses nothing, so it is one or the other.
 MOUSE = {"click": "pan", "lasso": "lasso", "box": "select"}
 
@@ -43,8 +52,7 @@ def choose(study: Study, data: Dataset) -> dict[str, Made]:
             help="\n\n".join(f"**{row.title}.** {row.summary} *{row.caveat}*" for row in rows.values()),
         )
     with middle:
-        names = list(_colours(study, data))
-        state.sticky(st.selectbox, "Colour", key="map_colour", default="class", options=names)
+        state.sticky(st.selectbox, "Colour", key="map_colour", default=columns.CLASS, options=columns.names(study, data))
     with right, st.popover("Options", icon=":material/tune:", width="stretch"):
         size = state.sticky(
             st.slider,
@@ -63,36 +71,26 @@ def choose(study: Study, data: Dataset) -> dict[str, Made]:
         return {kind: maps.make_map(study, kind, size=int(size), seed=int(seed)) for kind in chosen}
 
 
-@st.fragment
+@st.fragment(key=MAP)
 @gates.guarded()
 def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> None:
-    """The maps, with the chosen point and its neighbours beside."""
-    rows, name = embeddings(), state.get("map_colour") or "class"
-    column = _column(study, data, points, made, name)
-    panels = {rows[kind].title: _points(study, data, points, one) for kind, one in made.items()}
-    chosen = selected(study)
-    near, _ = maps.nearest_training(study, *chosen, k=int(state.get("map_edges", 8))) if chosen else (np.array([], int), None)
-    selection = None
-    if chosen:
-        split, position = chosen
-        index = study.train_index if split == "train" else study.test_index
-        selection = figures.Selection(f"{split}:{index[position]}", [f"train:{i}" for i in study.train_index[near]])
-    several = together.positions(study)
-    mouse = _mouse()
+    """The maps, with the selected point and its neighbours beside."""
+    name = state.get("map_colour") or columns.CLASS
+    column = columns.column(study, data, points, made, name)
+    cells = st.columns([4, 2, 3], vertical_alignment="bottom")
+    with cells[0]:
+        mouse = _mouse()
+    kept = _filter(study, data, points, made, cells[1:])
+    panels = {embeddings()[kind].title: _points(study, points, one, kept) for kind, one in made.items()}
     left, right = st.columns([7, 3], gap="medium") if len(made) == 1 else (st.container(), st.container())
     with left:
-        units = {rows[kind].title for kind in made if kind == "kernel_pca"}
-        marked = [f"test:{i}" for i in study.test_index[several]]
-        fig = figures.map_panels(
-            panels, class_names=study.class_names, column=column, selection=selection, marked=marked, units=units
-        )
+        fig, reading = _figure(study, made, panels, column)
         fig.update_layout(dragmode=MOUSE[mouse])
         # The callback alone reads what was selected: drawing it changes the figure, and that wipes what the chart returns.
         mode = "points" if mouse == "click" else mouse
-        layout.figure(steady(fig), _reading(panels, made, column), key=CHART, on_select=_taken, selection_mode=mode)
-    together.box(study, several)
+        layout.figure(steady(fig), reading, key=CHART, on_select=partial(_taken, list(panels.values())), selection_mode=mode)
     with right:
-        _side(study, data, points, chosen)
+        _side(study, data, points)
 
 
 def quality(study: Study, made: dict[str, Made]) -> None:
@@ -117,41 +115,82 @@ def quality(study: Study, made: dict[str, Made]) -> None:
         cells[3].caption(f"{info.axes} {info.caveat} Test points: {info.out_of_sample}. Made in {one.seconds:.1f} s. {notes}")
 
 
-def point_list(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> None:
-    """All points as a table in which a row can be chosen: the way to the map without a mouse."""
-    table = _table(study, data, points, made)
-    with st.expander(f"All {len(table):,} points as a table", icon=":material/table_rows:"):
-        st.caption("Choose one row to see its neighbours, several to explain their test points together.")
-        keys = table["point"].tolist()
-
-        def pick() -> None:
-            rows = chosen_rows("map_table")
-            if len(rows) == 1:
-                state.put("map_selected", keys[rows[0]])
-            elif rows:
-                together.choose(together.of_keys(keys[row] for row in rows))
-
-        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[5:]}
-        st.dataframe(
-            table,
-            key="map_table",
-            on_select=pick,
-            selection_mode="multi-row",
-            hide_index=True,
-            column_config=numbers,
-            alt="All points of the map with their coordinates.",
-        )
-        layout.download_csv(table, key="map")
-
-
-def selected(study: Study) -> tuple[str, int] | None:
-    """Split and position in the study of the chosen point; None when none is, or the study does not have it."""
-    words = str(state.get("map_selected") or "").partition(":")
-    if words[0] not in {"train", "test"} or not words[2].isdigit():
+def _filter(
+    study: Study, data: Dataset, points: Outcomes, made: dict[str, Made], cells: list
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which training and test points a filter leaves; None for all."""
+    with cells[0]:
+        options = [NO_FILTER, *columns.names(study, data)]
+        name = state.sticky(st.selectbox, "Filter by", key="map_filter", default=NO_FILTER, options=options)
+    if name == NO_FILTER:
         return None
-    index = study.train_index if words[0] == "train" else study.test_index
-    found = np.flatnonzero(index == int(words[2]))
-    return (words[0], int(found[0])) if len(found) else None
+    with cells[1]:
+        kept = columns.filtered(columns.column(study, data, points, made, name), study, name)
+    if kept is not None:
+        st.caption(
+            f"{int(kept[0].sum()):,} of {study.n_train:,} training and {int(kept[1].sum()):,} of {study.n_test:,} test points."
+        )
+    return kept
+
+
+def _points(study: Study, points: Outcomes, made: Made, kept: tuple[np.ndarray, np.ndarray] | None) -> Panel:
+    """Training and test points of one map."""
+    names, found = study.class_names, made.embedding
+    shown, shown_test = kept or (None, None)
+    ids = [f"train:{i}" for i in study.train_index]
+    train = figures.MapPoints(found.points, study.y_train, "train", ids, shown=shown)
+    if found.test_points is None or not state.get("map_test", True):
+        return train, None
+    hover = [f"network says {names[c]}" for c in points.network]
+    ids = [f"test:{i}" for i in study.test_index]
+    return train, figures.MapPoints(found.test_points, study.y_test, "test", ids, hover, shown=shown_test)
+
+
+def _figure(
+    study: Study, made: dict[str, Made], panels: dict[str, Panel], column: figures.Column | None
+) -> tuple["go.Figure", str]:
+    """All points one by one, or their density where there are too many for a browser; and what is to be read from it."""
+    chosen = selection.focus(study)
+    near = maps.nearest_training(study, *chosen, k=int(state.get("map_edges", 8)))[0] if chosen else np.array([], int)
+    sets = {split: selection.members(study, split) for split in ("train", "test")}
+    train, test = next(iter(panels.values()))
+    if len(train.xy) + (0 if test is None else len(test.xy)) > figures.MAX_POINTS:
+        return _density(study, panels, chosen, near, sets)
+    rings = None
+    if chosen:
+        index = study.train_index if chosen[0] == "train" else study.test_index
+        rings = figures.Selection(f"{chosen[0]}:{index[chosen[1]]}", [f"train:{i}" for i in study.train_index[near]])
+    marked = [f"train:{i}" for i in study.train_index[sets["train"]]] + [f"test:{i}" for i in study.test_index[sets["test"]]]
+    units = {embeddings()[kind].title for kind in made if kind == "kernel_pca"}
+    fig = figures.map_panels(panels, class_names=study.class_names, column=column, selection=rings, marked=marked, units=units)
+    return fig, _reading(panels, made, column)
+
+
+def _density(
+    study: Study, panels: dict[str, Panel], chosen: tuple[str, int] | None, near: np.ndarray, sets: dict[str, np.ndarray]
+) -> tuple["go.Figure", str]:
+    """The first of the maps as counts in cells with a sample of dots; training points first, then test points."""
+    method, (train, test) = next(iter(panels.items()))
+    splits = [train] if test is None else [train, test]
+    xy, labels = (np.concatenate([getattr(points, name) for points in splits]) for name in ("xy", "labels"))
+    shown = np.concatenate([np.ones(len(p.xy), bool) if p.shown is None else p.shown for p in splits])
+    ids = np.array([key for points in splits for key in points.names()], dtype=object)
+    place = np.cumsum(shown) - 1  # where a point stands among those that are shown
+    kept = {"train": 0, "test": len(train.xy)}
+    marked = np.concatenate([sets[p.split] + kept[p.split] for p in splits])
+    ring = None
+    if chosen and chosen[0] in {p.split for p in splits} and shown[chosen[1] + kept[chosen[0]]]:
+        ring = figures.Selection(int(place[chosen[1] + kept[chosen[0]]]), [int(place[i]) for i in near if shown[i]])
+    fig = density_map(
+        xy[shown],
+        labels[shown],
+        study.class_names,
+        ids=ids[shown].tolist(),
+        method=method,
+        selection=ring,
+        marked=place[marked[shown[marked]]],
+    )
+    return fig, reading_density(labels[shown], method=method)
 
 
 def _mouse() -> str:
@@ -167,82 +206,45 @@ def _mouse() -> str:
         label_visibility="collapsed",
     )
     if mouse != "click":
-        shown = "" if state.get("map_test", True) else " They are not shown: see Options."
+        shown = "" if state.get("map_test", True) else " Test points are not shown: see Options."
         st.caption(
-            f"Draw around test points (open symbols) to explain them together; training points within do not count.{shown}"
+            f"Draw around points: they are chosen together on all pages, test points (open symbols) and training points.{shown}"
         )
     return mouse
 
 
-def _taken() -> None:
-    """Remember the point that was clicked, or the test points within the area that was drawn."""
-    area = encircled(CHART)
-    if area is not None:
-        ids = together.of_keys(area)
-        if ids:
-            together.choose(ids)
-        else:
-            st.toast("There is no test point in that area.", icon=":material/info:")
+def _taken(panels: list[Panel]) -> None:
+    """Remember the point that was clicked, or the points within the area that was drawn; for ``on_select``."""
+    area = drawn(CHART)
+    if area is None:
+        point = clicked(CHART)
+        if point is not None:
+            selection.walk(point, MAP)
         return
-    point = clicked(CHART)
-    if point is not None:
-        state.put("map_selected", point)
+    keys = within(area, panels)
+    if keys:
+        selection.choose_keys(keys)
+        selection.redraw(MAP)
+    else:
+        st.toast("There is no point in that area.", icon=":material/info:")
 
 
-def _colours(study: Study, data: Dataset) -> dict[str, str]:
-    """What points can be coloured by: name -> where it comes from."""
-    own = [
-        "class",
-        "class that the network names",
-        "network right or wrong",
-        "network's log-odds of its class",
-        "neighbours kept on the map",
-    ]
-    found = dict.fromkeys(own, "study")
-    if data.meta is not None:
-        for name in data.meta.columns:
-            values = pd.Series(data.meta[name])
-            states = int(values.nunique())
-            usable = bool(pd.api.types.is_numeric_dtype(values)) or states <= MAX_STATES
-            if name != "split" and usable and states > 1:
-                found[f"data: {name}"] = "meta"
+def within(area: Area, panels: list[Panel]) -> list[str]:
+    """Names "split:id" of the points within an area, by their coordinates on the map that it was drawn on; points that a filter leaves out do not count.
+
+    Args:
+        area: as drawn.
+        panels: training and test points of each map.
+    """
+    inside = within_box if area.kind == "box" else within_lasso
+    found: list[str] = []
+    for points in panels[min(area.panel, len(panels) - 1)]:
+        if points is None:
+            continue
+        hit = inside(points.xy, area.x, area.y) & (True if points.shown is None else points.shown)
+        keys = points.names()
+        found += [str(keys[i]) for i in np.flatnonzero(hit)]
     return found
-
-
-def _column(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made], name: str) -> figures.Column | None:
-    """The chosen colour as numbers or states of training and test points; None is the class."""
-    if name.startswith("data: ") and data.meta is not None:
-        values = pd.Series(data.meta[name.removeprefix("data: ")])
-        is_number = bool(pd.api.types.is_numeric_dtype(values)) and not bool(pd.api.types.is_bool_dtype(values))
-        numeric = is_number and int(values.nunique()) > 2
-        cells = values.to_numpy(dtype=np.float64) if numeric else values.astype(str).to_numpy()
-        return figures.Column(name.removeprefix("data: "), cells[study.train_index], cells[len(data.x_train) + study.test_index])
-    train = scores_of(study.logits_train)
-    if name == "class that the network names":
-        names = np.array(study.class_names, dtype=object)
-        return figures.Column("network's class", names[train.predicted].tolist(), names[points.network].tolist())
-    if name == "network right or wrong":
-        words = np.array(["network wrong", "network right"])
-        right = (train.predicted == study.y_train).astype(int)
-        return figures.Column("network", words[right].tolist(), words[points.right.astype(int)].tolist())
-    if name == "network's log-odds of its class":
-        odds = train.log_odds[np.arange(study.n_train), train.predicted]
-        return figures.Column("log-odds of the network's class", odds, points.margin, low=0.0)
-    if name == "neighbours kept on the map":
-        first = next(iter(made.values())).embedding.quality
-        title = f"share of {first.n_neighbours} neighbours kept"
-        return figures.Column(title, first.preserved, first.preserved_test, low=0.0, high=1.0)
-    return None
-
-
-def _points(study: Study, data: Dataset, points: Outcomes, made: Made) -> tuple[figures.MapPoints, figures.MapPoints | None]:
-    """Training and test points of one map."""
-    names, found = study.class_names, made.embedding
-    train = figures.MapPoints(found.points, study.y_train, "train", [f"train:{i}" for i in study.train_index])
-    if found.test_points is None or not state.get("map_test", True):
-        return train, None
-    hover = [f"network says {names[c]}" for c in points.network]
-    return train, figures.MapPoints(found.test_points, study.y_test, "test", [f"test:{i}" for i in study.test_index], hover)
 
 
 def _reading(panels: dict, made: dict[str, Made], column: figures.Column | None) -> str:
@@ -266,86 +268,43 @@ def _reading(panels: dict, made: dict[str, Made], column: figures.Column | None)
     )
 
 
-def _side(study: Study, data: Dataset, points: Outcomes, chosen: tuple[str, int] | None) -> None:
-    """The chosen point and its true neighbours."""
-    _search(study, chosen)
+def _side(study: Study, data: Dataset, points: Outcomes) -> None:
+    """The selected point and its true neighbours."""
+    _search(study)
+    chosen, k = selection.focus(study), int(state.get("map_edges", 8))
     if chosen is None:
         clicks = state.get("map_mouse", "click") == "click"
         st.info(
             f"{'Click a point, or find it' if clicks else 'Find a point'} by its id: lines lead to its true neighbours, however far the map puts them.",
             icon=":material/touch_app:",
         )
-        return
-    split, position = chosen
-    index, labels = (study.train_index, study.y_train) if split == "train" else (study.test_index, study.y_test)
-    near, distances = maps.nearest_training(study, split, position, int(state.get("map_edges", 8)))
-    name = escape(study.class_names[labels[position]])
-    kind = "Training point" if split == "train" else "Test point"
-    media.show_point(
-        data,
-        "train" if split == "train" else "test",
-        int(index[position]),
-        width=130,
-        caption=f"{kind} {index[position]}, labelled **{name}**",
-    )
-    if split == "test":
-        _test_links(study, points, position)
-    same = int((study.y_train[near] == labels[position]).sum())
-    st.markdown(f"**Its {len(near)} nearest training points in the kernel's space**, {same} of the same label:")
-    captions = [f"{escape(study.class_names[study.y_train[i]])}, {d:.2f}" for i, d in zip(near, distances, strict=True)]
-    if data.kind == "image":
-        tiles(data, "train", study.train_index[near], captions, width=64)
+    elif chosen[0] == "train":
+        point_card.training_card(study, data, chosen[1], k=k, fragments=(MAP,), narrow=True)
     else:
-        numbers = {"label": [study.class_names[c] for c in study.y_train[near]], "distance": distances}
-        example_rows(data, "train", study.train_index[near], numbers, formats={"distance": "%.3f"})
-    st.button("Clear", key="clear_map", type="tertiary", icon=":material/close:", on_click=lambda: state.forget("map_selected"))
+        point_card.query_card(study, data, points, chosen[1], k=k, fragments=(MAP,))
 
 
-def _search(study: Study, chosen: tuple[str, int] | None) -> None:
+def _search(study: Study) -> None:
     """Find a point by its id: the way without a mouse."""
     options = ["", *(f"test:{i}" for i in study.test_index), *(f"train:{i}" for i in study.train_index)]
     labels = dict(zip(options[1:], [*study.y_test, *study.y_train], strict=True))
-    state.sticky(
-        st.selectbox,
+    chosen = selection.focus(study)
+    now = "" if chosen is None else f"{chosen[0]}:{(study.train_index if chosen[0] == 'train' else study.test_index)[chosen[1]]}"
+
+    def go() -> None:
+        wanted = st.session_state["find_point"]
+        if wanted:
+            selection.walk(wanted, MAP)
+        else:
+            state.forget("example", "point")
+            selection.redraw(MAP)
+
+    st.session_state["find_point"] = now
+    st.selectbox(
         "Find a point",
-        key="map_selected",
-        default="",
-        options=options,
+        options,
+        key="find_point",
+        on_change=go,
         format_func=lambda key: f"{key}, label {study.class_names[labels[key]]}" if key else "none",
         help="Type an id. Ids are positions in the whole training or test split.",
     )
-
-
-def _test_links(study: Study, points: Outcomes, m: int) -> None:
-    """What is said of a test point, and the way to its explanation."""
-    names = study.class_names
-    agree = "the surrogate agrees" if points.agrees[m] else f"the surrogate says {escape(names[points.surrogate[m]])}"
-    st.caption(f"The network says {escape(names[points.network[m]])}; {agree}.")
-    st.page_link(
-        "pages/explain.py",
-        label="**Explain this point**",
-        icon=":material/account_tree:",
-        query_params={"study": study.key, "point": str(points.ids[m])},
-    )
-
-
-def _table(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -> pd.DataFrame:
-    """All points with label, network's class and coordinates."""
-    names, train = study.class_names, scores_of(study.logits_train).predicted
-    table = pd.DataFrame(
-        {
-            "point": [*(f"test:{i}" for i in study.test_index), *(f"train:{i}" for i in study.train_index)],
-            "split": ["test"] * study.n_test + ["train"] * study.n_train,
-            "id": np.concatenate([study.test_index, study.train_index]),
-            "label": [names[c] for c in [*study.y_test, *study.y_train]],
-            "network": [names[c] for c in [*points.network, *train]],
-        }
-    )
-    for kind, one in made.items():
-        found, title = one.embedding, embeddings()[kind].title
-        empty = np.full((study.n_test, 2), np.nan)
-        xy = np.concatenate([found.test_points if found.test_points is not None else empty, found.points])
-        kept = found.quality.preserved_test if found.quality.preserved_test is not None else empty[:, 0]
-        table[f"{title} 1"], table[f"{title} 2"] = xy[:, 0], xy[:, 1]
-        table[f"{title}: neighbours kept"] = np.concatenate([kept, found.quality.preserved])
-    return table

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
+from ntkviz.data.thumbnail import png_of
 from ntkviz.types import Dataset
 from ntkviz.ui.text import escape
 
@@ -63,16 +64,7 @@ _small_png = lru_cache(maxsize=8192)(lambda pixels, shape, size: _drawn(pixels, 
 
 
 def _drawn(pixels: bytes, shape: tuple[int, ...], size: int) -> bytes:
-    picture = Image.fromarray(np.frombuffer(pixels, dtype=np.uint8).reshape(shape))
-    longest = max(shape[:2])
-    if longest <= size:
-        factor = max(1, round(size / longest))
-        picture = picture.resize((shape[1] * factor, shape[0] * factor), Image.Resampling.NEAREST)
-    else:
-        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return png_of(np.frombuffer(pixels, dtype=np.uint8).reshape(shape), size)
 
 
 def png(picture: np.ndarray, *, size: int = SMALL) -> bytes:

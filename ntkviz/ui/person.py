@@ -3,6 +3,7 @@
 Asked anew for everything that is read or written, so that no rerun, callback or fragment of one person ever works in another's folder.
 """
 
+import re
 import time
 from functools import cache
 from importlib.util import find_spec
@@ -27,6 +28,9 @@ _OPTIONS = (
     "server.allowedHosts",
     "server.trustedUserHeaders",
 )
+
+
+_PROCESS = re.compile(r"/p\d+$")
 
 
 class NotSignedIn(NtkvizError):
@@ -151,6 +155,16 @@ def welcome_or_stop() -> None:
     if shared is not None and state.get("study") != shared.study:
         state.forget("point", "job", "watched")
         state.put("study", shared.study)
+
+
+def several() -> bool:
+    """Whether this server knows several people."""
+    return server().has_people
+
+
+def without_process(path: str) -> str:
+    """A path of this server without the segment that names one of several processes (/p1)."""
+    return _PROCESS.sub("", path)
 
 
 def leave() -> None:

@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import media, state
+from ntkviz.ui import media, selection, state
 from ntkviz.ui.points import ORDERS, SHOWN, Outcomes, select_points
 
 #: Rows of the table; more pictures than this make the page slow, and the box finds every id.
@@ -104,7 +105,13 @@ def true_class(data: Dataset, split: media.Split, index: int) -> str:
 
 
 def example_rows(
-    data: Dataset, split: media.Split, indices: np.ndarray, numbers: dict[str, object], *, formats: dict[str, str]
+    data: Dataset,
+    split: media.Split,
+    indices: np.ndarray,
+    numbers: dict[str, object],
+    *,
+    formats: dict[str, str],
+    walk: tuple[str, ...] = (),
 ) -> None:
     """Texts or table rows one below the other, their numbers first; a table's own columns follow as columns.
 
@@ -114,6 +121,8 @@ def example_rows(
         indices: ids of the points.
         numbers: name -> column, in the order shown.
         formats: name -> printf format of a number.
+        walk: a name of the list that is unique on the page, and the fragments that are drawn anew when somebody walks on to one of its
+            points by choosing its row; empty for a list that leads nowhere.
     """
     table = pd.DataFrame(numbers)
     config: dict[str, Any] = {name: st.column_config.NumberColumn(format=form, width=66) for name, form in formats.items()}
@@ -125,8 +134,27 @@ def example_rows(
     else:
         table["text"] = [media.describe(data, split, int(i), limit=400) for i in indices]
         config["text"] = st.column_config.TextColumn(width="large")
-    table["id"] = np.asarray(indices)
-    st.dataframe(table, hide_index=True, column_config=config, alt=f"Points of the {split} split with their numbers.")
+    table["id"] = ids = np.asarray(indices)
+    alt = f"Points of the {split} split with their numbers."
+    if not walk:
+        st.dataframe(table, hide_index=True, column_config=config, alt=alt)
+        return
+    key = f"{walk[0]}_{zlib.crc32(ids.tobytes())}"  # rows mean other points in another list
+
+    def go() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            selection.walk(f"{split}:{ids[rows[0]]}", *walk[1:])
+
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config=config,
+        alt=f"{alt} Choose a row to look at the point.",
+        key=key,
+        on_select=go,
+        selection_mode="single-row",
+    )
 
 
 def named_table(first: str, names: Sequence[str], values: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
@@ -142,7 +170,13 @@ def named_table(first: str, names: Sequence[str], values: np.ndarray, columns: S
 
 
 def tiles(
-    data: Dataset, split: media.Split, indices: Sequence[int] | np.ndarray, captions: Sequence[str], *, width: int = 84
+    data: Dataset,
+    split: media.Split,
+    indices: Sequence[int] | np.ndarray,
+    captions: Sequence[str],
+    *,
+    width: int = 84,
+    walk: tuple[str, ...] = (),
 ) -> None:
     """Pictures side by side, as many a row as there is room for.
 
@@ -152,12 +186,25 @@ def tiles(
         indices: ids of the points.
         captions: Markdown below each; :func:`ntkviz.ui.text.escape` what people wrote.
         width: of each, in pixels.
+        walk: as in :func:`example_rows`: below each picture is a button that leads to the point.
     """
     with st.container(horizontal=True, gap="small"):
         for index, caption in zip(indices, captions, strict=True):
             shown = media.thumbnail(data, split, int(index), size=2 * width)
-            if isinstance(shown, bytes):
+            if not isinstance(shown, bytes):
+                continue
+            with st.container(width=width, gap=None) if walk else nullcontext():
                 st.image(shown, width=width, caption=caption, alt=media.describe(data, split, int(index)))
+                if walk:
+                    st.button(
+                        str(index),
+                        key=f"{walk[0]}_{split}_{index}",
+                        type="tertiary",
+                        icon=":material/arrow_forward:",
+                        help="Look at this one.",
+                        on_click=selection.walk,
+                        args=(f"{split}:{index}", *walk[1:]),
+                    )
 
 
 def _filters(study: Study, points: Outcomes, cells: Sequence[DeltaGenerator]) -> np.ndarray:

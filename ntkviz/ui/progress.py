@@ -27,6 +27,7 @@ STAGE_TITLES = {
     "fidelity": "Measure the fidelity",
     "save": "Save",
     "truth": "Retrain the network",
+    "sweep": "Project and compare",
 }
 
 

@@ -7,15 +7,19 @@ import streamlit as st
 from ntkviz.explain.concentration import concentration, top_contributors
 from ntkviz.explain.registry import attributions
 from ntkviz.figures import attribution
+from ntkviz.studies.companion import heads_of
+from ntkviz.studies.explained import Explanation
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
-from ntkviz.ui import layout
+from ntkviz.ui import layout, selection
 from ntkviz.ui.carried import concentration_metrics, cumulative
+from ntkviz.ui.clicks import clicked, steady
 from ntkviz.ui.companion import companion, effects_of, removal_effects
-from ntkviz.ui.explained import Explanation
 from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
 from ntkviz.ui.text import escape, number, percent
+
+CHART = "removal_distribution"
 
 
 def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> None:
@@ -46,7 +50,8 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
             k=k,
             unit=f"removal effect on the {_unit(ready.surrogate.kind)}",
         )
-        layout.figure(fig, reading(study, values, found), key="removal_distribution")
+        words = reading(study, values, found)
+        layout.figure(steady(fig), words, key=CHART, on_select=_clicked, selection_mode="points")
     if np.abs(values).sum() > 0:
         concentration_metrics(values, "effects")
         with st.expander("How many examples hold how much of all effects", icon=":material/stacked_line_chart:"):
@@ -73,12 +78,7 @@ def _unit(kind: str) -> str:
 
 def asked_scores(study: Study, m: int, found: Explanation) -> np.ndarray:
     """The mix of scores that is asked for, ``[C]``: a class against all its rivals, or against one."""
-    effects = removal_effects(study)
-    if found.against is None or effects.surrogate.n_classes == 1:
-        return effects.log_odds_heads(study.rows[m : m + 1], study.logits_test[m : m + 1], np.array([found.label]))[0]
-    heads = np.zeros(effects.surrogate.n_classes)
-    heads[found.label], heads[found.against] = 1.0, -1.0
-    return heads
+    return heads_of(removal_effects(study), study, m, found.label, found.against)
 
 
 def _what_it_is(study: Study, *, own: bool) -> str:
@@ -113,14 +113,22 @@ def _table(study: Study, data: Dataset, found: Explanation, values: np.ndarray) 
 def _examples(study: Study, data: Dataset, found: Explanation, values: np.ndarray, chosen: list[int]) -> None:
     ids = study.train_index[chosen]
     if data.kind == "image":
-        tiles(data, "train", ids, [_caption(study, data, found, values, i) for i in chosen])
+        captions = [_caption(study, data, found, values, i) for i in chosen]
+        tiles(data, "train", ids, captions, walk=("effect", selection.EXPLAIN))
         return
     columns = {
         "effect": values[chosen],
         "similarity": found.similarity[chosen],
         "label": [study.class_names[c] for c in study.y_train[chosen]],
     }
-    example_rows(data, "train", ids, columns, formats={"effect": "%+.3g", "similarity": "%.3f"})
+    formats = {"effect": "%+.3g", "similarity": "%.3f"}
+    example_rows(data, "train", ids, columns, formats=formats, walk=("effect", selection.EXPLAIN))
+
+
+def _clicked() -> None:
+    point = clicked(CHART)
+    if point is not None:
+        selection.walk(f"train:{point}", selection.EXPLAIN)
 
 
 def _caption(study: Study, data: Dataset, found: Explanation, values: np.ndarray, i: int) -> str:

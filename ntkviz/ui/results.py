@@ -5,9 +5,11 @@ import streamlit as st
 from ntkviz.errors import NtkvizError
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.job import Job
-from ntkviz.studies.retraining import Retraining, Task
+from ntkviz.studies.retraining import Retraining
 from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject
+from ntkviz.studies.sweep import Sweep
+from ntkviz.studies.task import Task
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.ui import cached, state
 from ntkviz.ui.measures import measure
@@ -42,19 +44,21 @@ def outcome(job: Job) -> None:
         if job.state == "failed" and not any(job.errors):
             st.error(escape(job.error, limit=1200), icon=":material/error:")
         shown = _made(made) if made else None
-        retrained = [spec for spec, key in zip(job.specs, job.results, strict=False) if key and isinstance(spec, Retraining)]
+        others = [spec for spec, key in zip(job.specs, job.results, strict=False) if key and isinstance(spec, Retraining | Sweep)]
         with st.container(horizontal=True):
             if shown is not None:
                 _onwards(shown)
-            for spec in retrained:
-                _to_retrained(spec)
+            for spec in others:
+                _to_result(spec)
             st.button(
                 "Dismiss", key="dismiss_job", type="tertiary", icon=":material/close:", on_click=state.forget, args=("job",)
             )
 
 
 def title_of(spec: Task) -> str:
-    """Kernel and surrogate of a study in words, or what a retraining does."""
+    """Kernel and surrogate of a study in words, or what a retraining or a sweep does."""
+    if isinstance(spec, Sweep):
+        return f"{kernels()[spec.kind].title} of {len(spec.dims)} sizes, {spec.dims[0]:,} to {spec.dims[-1]:,}, from {spec.n_seeds} seeds"
     if isinstance(spec, Retraining):
         if spec.kind == "truth":
             return f"Retraining on {spec.n_subsets} random halves from {spec.n_seeds} seeds"
@@ -74,9 +78,12 @@ def _kept(job: Job) -> str:
     return "Nothing was kept."
 
 
-def _to_retrained(spec: Retraining) -> None:
-    """What was retrained, and the page that shows what came of it."""
-    page, words = ("what_if", "Predicted against retrained") if spec.kind == "verify" else ("fidelity", "Can I trust it?")
+def _to_result(spec: Retraining | Sweep) -> None:
+    """What was retrained or swept, and the page that shows what came of it."""
+    if isinstance(spec, Sweep):
+        page, words = "compare", "Compare"
+    else:
+        page, words = ("what_if", "Predicted against retrained") if spec.kind == "verify" else ("fidelity", "Can I trust it?")
     st.success(f"Finished: **{title_of(spec)}** of {escape(subject_title(spec))}.", icon=":material/check_circle:")
     if st.button(words, key=f"go_{page}", icon=":material/model_training:", type="primary"):
         st.switch_page(f"pages/{page}.py", query_params={"study": spec.study} if spec.study else None)

@@ -1,6 +1,5 @@
 """Where several people are served: who one is, how long one's folder is kept, and the links by which one shows studies to others."""
 
-import re
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -13,8 +12,6 @@ from ntkviz.studies.store import StudyEntry
 from ntkviz.ui import layout, person, state
 from ntkviz.ui.gates import finished
 from ntkviz.ui.text import ago, escape
-
-_PROCESS = re.compile(r"/p\d+$")
 
 
 def show_people() -> None:
@@ -68,7 +65,7 @@ def link_of(token: str) -> str:
     Without the segment that names one of several processes (/p1/): a class that follows one link is to be spread over all of them.
     """
     here = urlsplit(st.context.url or "")
-    above = _PROCESS.sub("", here.path.rpartition("/")[0])
+    above = person.without_process(here.path.rpartition("/")[0])
     place = f"{here.scheme}://{here.netloc}{above}/" if here.netloc else "/"
     return f"{place}?share={token}"
 

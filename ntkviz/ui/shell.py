@@ -33,7 +33,10 @@ def pages() -> dict[str, list]:
             st.Page("pages/studies.py", title="Studies", icon=":material/science:", default=True),
             st.Page("pages/kernels.py", title="Kernels", icon=":material/grid_on:", url_path="kernels"),
         ],
-        "Trust": [st.Page("pages/fidelity.py", title="Can I trust it?", icon=":material/verified:", url_path="fidelity")],
+        "Trust": [
+            st.Page("pages/fidelity.py", title="Can I trust it?", icon=":material/verified:", url_path="fidelity"),
+            st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+        ],
         "Explain": [
             st.Page("pages/explain.py", title="Explain a prediction", icon=":material/account_tree:", url_path="explain"),
             st.Page("pages/what_if.py", title="What if?", icon=":material/edit_note:", url_path="what_if"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from ntkviz.ui.keys import ADDRESS, KEYS, address_text
+from ntkviz.ui import long_ids
+from ntkviz.ui.keys import ADDRESS, KEYS
 
 __all__ = ["KEYS", "forget", "get", "put", "sticky", "sync_address"]
 
@@ -90,7 +91,7 @@ def sync_address() -> None:
     for name, parse in ADDRESS.items():
         there = st.query_params.get(name)
         if there is not None and there != seen.get(name):
-            value = _parsed(parse, there)
+            value = long_ids.restored(name, there) if there.startswith(long_ids.MARK) else _parsed(parse, there)
             if value is None:
                 del st.query_params[name]
             else:
@@ -102,7 +103,7 @@ def sync_address() -> None:
 
 def _write(name: str, value: Any) -> None:
     seen = st.session_state.setdefault(_SEEN, {})
-    text = address_text(value)
+    text = long_ids.text_of(name, value)
     if not text:
         seen.pop(name, None)
         st.query_params.pop(name, None)

@@ -65,7 +65,7 @@ def put_edits(study: Study, new: Sequence[Edit]) -> None:
 def add(study: Study, new: Sequence[Edit]) -> None:
     """Make further edits, and let go of the points that were chosen for them."""
     put_edits(study, (*edits(study), *new))
-    state.forget("edit_points")
+    state.forget("train_set")
 
 
 def undo(study: Study) -> None:

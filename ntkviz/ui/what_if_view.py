@@ -12,17 +12,14 @@ from ntkviz.figures import what_if as figures
 from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
-from ntkviz.ui import layout, media, state, stretched
+from ntkviz.ui import layout, media, selection, state, stretched
 from ntkviz.ui import what_if_state as tried
-from ntkviz.ui.map_view import selected
 from ntkviz.ui.point_picker import TRUE_LABEL, example_rows, meta_columns, picture, picture_column, tiles, true_class
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.text import escape, number, percent
 
 #: Examples shown on each side of the list of candidates.
 CANDIDATES = 12
-#: Examples that one click may edit; the box has an entry that chooses all there are.
-MOST_AT_ONCE = 100
 #: Copies that one click may add.
 MOST_COPIES = 50
 #: Rows of the table of test points that change.
@@ -188,18 +185,19 @@ def _choose(study: Study, data: Dataset, m: int, values: np.ndarray, done: tuple
     half = min(CANDIDATES, len(order) // 2)
     ends = [*order[:half].tolist(), *order[::-1][:half].tolist()]
     _candidate_table(study, data, m, values, labels, np.array(ends, dtype=np.int64))
-    if state.get("edit_for") != study.key:
-        state.forget("edit_points")
-        state.put("edit_for", study.key)
     ids, names, taken = study.train_index, study.class_names, set(ends)
+    place = {int(point): i for i, point in enumerate(ids)}
+
+    def words(i: int) -> str:
+        return f"{names[labels[i]]}, effect {values[i]:+.2g}"
+
     state.sticky(
         st.multiselect,
         "Training examples to edit",
-        key="edit_points",
+        key="train_set",
         default=[],
-        options=[*ends, *(i for i in np.flatnonzero(counts).tolist() if i not in taken)],
-        format_func=lambda i: f"{ids[i]}: {names[labels[i]]}, effect {values[i]:+.2g}",
-        max_selections=MOST_AT_ONCE,
+        options=[int(ids[i]) for i in (*ends, *(i for i in np.flatnonzero(counts).tolist() if i not in taken))],
+        format_func=lambda point: f"{point}: {words(place[point])}",
         placeholder="Choose rows above, or type the id of any training example",
         help="Ids are positions in the whole training split.",
     )
@@ -221,7 +219,7 @@ def _candidate_table(study: Study, data: Dataset, m: int, values: np.ndarray, la
 
     def choose() -> None:
         rows = st.session_state[key]["selection"]["rows"]
-        state.put("edit_points", [int(ends[row]) for row in rows])
+        selection.choose("train", study.train_index[ends[rows]])
 
     st.dataframe(
         table,
@@ -255,7 +253,7 @@ def _effect_table(study: Study, data: Dataset, values: np.ndarray, labels: np.nd
 
 def _buttons(study: Study, m: int) -> None:
     """Remove, relabel, duplicate; and lists that other pages made."""
-    chosen = [int(i) for i in state.get("edit_points") or []]
+    chosen = selection.members(study, "train").tolist()
     names = study.class_names
     left, right = st.columns(2)
     with left:
@@ -293,13 +291,14 @@ def _buttons(study: Study, m: int) -> None:
             icon=":material/fact_check:",
             on_click=lambda: tried.add(study, listed),
         )
-    mapped = selected(study)
-    if mapped and mapped[0] == "train" and mapped[1] not in chosen:
+    looked = selection.focus(study)
+    if looked and looked[0] == "train" and looked[1] not in chosen:
+        own = int(study.train_index[looked[1]])
         st.button(
-            f"Choose training example {study.train_index[mapped[1]]}, marked on the map",
-            key="take_mapped",
-            icon=":material/scatter_plot:",
-            on_click=lambda: state.put("edit_points", [*chosen, mapped[1]]),
+            f"Choose training example {own}, which is looked at",
+            key="take_example",
+            icon=":material/add:",
+            on_click=lambda: selection.choose("train", [*study.train_index[chosen], own]),
         )
 
 
@@ -335,10 +334,10 @@ def _list(study: Study, data: Dataset, done: tuple[Edit, ...]) -> None:
 
 def _gallery(study: Study, data: Dataset, chosen: np.ndarray, captions: list[str]) -> None:
     if data.kind == "image":
-        tiles(data, "train", study.train_index[chosen], captions, width=64)
+        tiles(data, "train", study.train_index[chosen], captions, width=64, walk=("flip",))
         return
     labels: dict[str, object] = {"label": [study.class_names[c] for c in study.y_train[chosen]]}
-    example_rows(data, "train", study.train_index[chosen], labels, formats={})
+    example_rows(data, "train", study.train_index[chosen], labels, formats={}, walk=("flip",))
 
 
 def _logits(names: tuple[str, ...], found: WhatIf, m: int) -> pd.DataFrame:

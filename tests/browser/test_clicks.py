@@ -93,28 +93,54 @@ def test_clicks_on_the_map_draw_edges_and_the_next_click_moves_them(server, fini
     no_exception(page)
 
 
-def test_a_lasso_and_a_box_choose_test_points_that_are_explained_together(server, finished, open_browser):
+def test_a_lasso_and_a_box_choose_points_on_all_pages(server, finished, open_browser):
     page = open_browser(f"{server}/map?study={finished.keys['digits']}", height=1400)
     for mouse, drag, turns in (("Choose by a lasso", "lasso", 24), ("Choose by a box", "select", 1)):
         page.get_by_text(mouse).click()
         page.wait_for_function(_DRAG, arg=["map_chart", drag])
         settle(page)
         drag_around(page, "map_chart", turns)
-        expect(page.get_by_text("30 test points chosen")).to_be_visible()  # the area is the whole plane
-        page.wait_for_function(f"([key, name]) => ({_DRAWN})([key, name]).length === 30", arg=["map_chart", "chosen together"])
+        expect(keyed(page, "selected_test")).to_contain_text("30 test points")  # the area is the whole plane
+        expect(keyed(page, "selected_train")).to_contain_text("60 training points")
+        page.wait_for_function(f"([key, name]) => ({_DRAWN})([key, name]).length === 90", arg=["map_chart", "chosen together"])
         settle(page)
         assert page.evaluate(_DRAWN, ["map_chart", "selected point"]) == []
         if drag == "lasso":
-            page.get_by_role("button", name="Clear").click()
-            expect(page.get_by_text("30 test points chosen")).to_have_count(0)
+            for split in ("test", "train"):
+                keyed(page, f"close_{split}_set").get_by_role("button").click()
+                expect(keyed(page, f"selected_{split}")).to_have_count(0)
+                settle(page)
+            keyed(page, "selection_undo").get_by_role("button").click()
+            expect(keyed(page, "selected_train")).to_be_visible()
             settle(page)
-    page.get_by_text("Explain these 30 test points together").click()
+    keyed(page, "ask_next").get_by_role("button").click()
+    page.get_by_text("What do the answers to 30 test points rest on?").click()
     expect(page.get_by_role("heading", name="Behaviours", exact=True, level=1)).to_be_visible()
     settle(page)
-    assert "behaviour_points=" in page.url
+    assert "test_set=" in page.url
     page.reload()
     settle(page)
     expect(page.get_by_text("the chosen test points").first).to_be_visible()
+    expect(keyed(page, "selected_train")).to_contain_text("60 training points")
+    no_exception(page)
+
+
+def test_a_neighbour_on_explain_is_walked_on_to_and_back(server, finished, open_browser):
+    page = open_browser(f"{server}/explain?study={finished.keys['digits']}&point=3", height=2000)
+    page.locator("[class*=st-key-effect_train_]").get_by_role("button").first.click()
+    expect(keyed(page, "walked_to")).to_contain_text("Its share in")
+    first = re.search(r"example=(\d+)", page.url)
+    assert first is not None
+    expect(keyed(page, "selection_bar")).to_contain_text(f"Training example {first[1]}")
+    step = page.locator("[class*=st-key-near_train_]").get_by_role("button").first
+    step.click()
+    page.wait_for_function("before => !location.href.includes(before)", arg=f"example={first[1]}")
+    settle(page)
+    keyed(page, "selection_undo").get_by_role("button").click()
+    page.wait_for_function("before => location.href.includes(before)", arg=f"example={first[1]}")
+    expect(keyed(page, "walked_to")).to_contain_text(f"Training example {first[1]}")
+    keyed(page, "leave_example").get_by_role("button").click()
+    expect(keyed(page, "walked_to")).to_have_count(0)
     no_exception(page)
 
 

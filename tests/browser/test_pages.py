@@ -11,6 +11,7 @@ HEADINGS = {
     "": "Studies",
     "kernels": "Kernels",
     "fidelity": "Can I trust it?",
+    "compare": "Compare",
     "explain": "Explain a prediction",
     "map": "Map",
     "learn": "Learn",

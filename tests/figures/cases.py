@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ntkviz.embed.result import Quality
+from ntkviz.explain.agreement import moved
 from ntkviz.explain.behaviour import Carriers
 from ntkviz.explain.calibration import calibrate
 from ntkviz.explain.layers import LayerShares, norm_against_angle
@@ -15,6 +16,7 @@ from ntkviz.fidelity.lds import Lds
 from ntkviz.fidelity.removal import removals
 from ntkviz.fidelity.trust import Reliability
 from ntkviz.figures import (
+    agreement,
     attribution,
     audit,
     behaviour,
@@ -24,6 +26,8 @@ from ntkviz.figures import (
     layers,
     log_odds,
     matrix,
+    overlap,
+    pareto,
     plane,
     probability,
     removal,
@@ -33,6 +37,7 @@ from ntkviz.figures import (
     weights,
     what_if,
 )
+from ntkviz.figures.moved import moved_neighbours
 from ntkviz.kernels import diagnostics
 from ntkviz.studies.faithfulness import Measured
 
@@ -130,6 +135,8 @@ REMOVALS = [
     for k in (2, 5)
 ]
 
+MOVED = moved(np.stack([ATTRIBUTION, ATTRIBUTION[::-1]]), 6)
+
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "kernel panels": lambda: matrix.kernel_panels(KERNELS, LABELS, NAMES),
     "kernel panels, shared": lambda: matrix.kernel_panels(KERNELS, LABELS, NAMES, scale="shared", columns=1),
@@ -159,6 +166,12 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "maps": lambda: embedding.map_panels(
         {"UMAP": (TRAIN, TEST), "Kernel PCA": (TRAIN, None)}, class_names=NAMES, units={"Kernel PCA"}
     ),
+    "pareto": lambda: pareto.pareto(
+        [pareto.Priced("a", HOSTILE, 2.0, 0.8, 0.7, 0.9, told=HOSTILE), pareto.Priced("b", "control", 0.1, 0.5, control=True)],
+        cost="seconds",
+        value="tau",
+    ),
+    "shared neighbours": lambda: overlap.overlap_heatmap(list(KERNELS), CKA, 10),
     "plane": lambda: plane.imitation_truth(MEASURED, {"share": HOSTILE}),
     "trust": lambda: trust.reliability_bars(VERDICTS, HOSTILE),
     "suspicion": lambda: audit.suspicion_curve(ATTRIBUTION, labels=LABELS, class_names=NAMES, cut=9, cut_name=HOSTILE, ids=IDS),
@@ -180,6 +193,16 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "before and after": lambda: what_if.before_after(*PROBABILITIES, NAMES, true_class=1),
     "flip": lambda: what_if.flip_path(np.array([0, 2, 5]), np.array([1.0, 0.3, -0.1]), label=HOSTILE, n_kept=4, flipped=True),
     "calibration": lambda: what_if.calibration_plot(CHANGES),
+    "moved neighbours": lambda: moved_neighbours(
+        MOVED,
+        ["trNTK", HOSTILE],
+        labels=LABELS[MOVED.indices],
+        class_names=NAMES,
+        unit="share",
+        ids=[IDS[i] for i in MOVED.indices],
+    ),
+    "overlap": lambda: agreement.overlap_heatmaps(["trNTK", HOSTILE], np.eye(2), 0.5 * np.eye(2) + 0.5, k=6, n_test=M),
+    "overlap, all points": lambda: agreement.overlap_histogram(rng().random(M), k=6, reference=HOSTILE, mark=0.4),
     "removal": lambda: removal.removal_bars(REMOVALS, {"own": HOSTILE}),
     "removal of one point": lambda: removal.removal_bars(
         [removals(np.ones(1), {"own": np.zeros(1), "b": -np.ones(1)}, k=1)], {"b": HOSTILE}

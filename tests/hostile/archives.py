@@ -80,12 +80,33 @@ def _directory_elsewhere(data: bytearray) -> None:
         data[at + 8 : at + 16] = struct.pack("<Q", 2**62)
 
 
-def _byte_order(name: str, value: bytes) -> Callable[[Path, Path], None]:
-    def made() -> bytes:
-        parts = {key: data for key, data in members(_state()).items() if not key.endswith("/byteorder")}
-        return packed([*parts.items(), (f"{next(iter(parts)).split('/')[0]}/{name}", value)])
+def _record(name: str, value: bytes) -> Callable[[Path, Path], None]:
+    """Another note for torch's reader, such as its byte order."""
+    return content(lambda: _with_record(name, value))
 
-    return content(made)
+
+def _with_record(name: str, value: bytes) -> bytes:
+    parts = {key: data for key, data in members(_state()).items() if not key.endswith(f"/{name.casefold()}")}
+    return packed([*parts.items(), (f"{next(iter(parts)).split('/')[0]}/{name}", value)])
+
+
+def _alignment_zero(data: bytearray) -> None:
+    """In the file as torch wrote it, with the checksum of what was there before; torch does not look at it."""
+    at = data.find(b"64", data.find(b".storage_alignment"))
+    data[at : at + 2] = b"00"
+
+
+def _twin_directories() -> bytes:
+    """The end tells a place at which a directory other than the one before the end stands: torch and Python read different ones."""
+    seen_by_torch, seen_by_python = _with_record(".storage_alignment", b"00"), _with_record(".storage_alignment", b"64")
+    return seen_by_torch[: seen_by_torch.rfind(_END)] + seen_by_python
+
+
+def _twin_wide_ends() -> bytes:
+    """As torch writes it, twice: what stands before the last end points to the first one's wide record."""
+    first = bytearray(_state())
+    _alignment_zero(first)
+    return bytes(first[: first.rfind(b"PK\x06\x07")]) + _state()
 
 
 def _packed_by(kind: int) -> Callable[[], bytes]:
@@ -100,9 +121,12 @@ CASES = (
     Case("wrong_checksum.pt", _with(_wrong_checksum), "do not fit"),
     Case("more_entries.pt", _with(_entries(60_000)), "members"),
     Case("many_members_and_one_twice.pt", content(lambda: packed([(f"a/{i}", b"") for i in range(19_999)] + [("a/19998", b"")])), "twice"),
-    Case("no_entries.pt", _with(_entries(0)), "cannot be read"),
+    Case("no_entries.pt", _with(_entries(0)), "cut off"),
+    Case("fewer_entries.pt", _with(_entries(3)), "cut off"),
+    Case("twin_directories.pt", content(_twin_directories), "cut off"),
+    Case("twin_wide_ends.pt", content(_twin_wide_ends), "cut off"),
     Case("directory_elsewhere.pt", _with(_directory_elsewhere), "cut off"),
-    Case("comment_with_an_end.pt", content(lambda: _state()[:-2] + struct.pack("<H", 22) + _END + bytes(18)), "looks like data"),
+    Case("comment_with_an_end.pt", content(lambda: _state()[:-2] + struct.pack("<H", 22) + _END + bytes(18)), "cut off"),
     Case("two_archives.pt", content(lambda: packed([("a/data.pkl", b"}.")]) + _state()), "cut off"),
     Case("picture_before.pt", content(lambda: b"\x89PNG\r\n\x1a\n" + bytes(64) + _state()), "no format known"),
     Case("page_before.pt", content(lambda: b"<!doctype html><script>window.PWN=1</script>" + _state()), "no format known"),
@@ -117,10 +141,17 @@ CASES = (
     Case("absolute.pt", _extra("/etc/cron.d/evil", b"x"), "several folders"),
     Case("backslashes.pt", content(lambda: packed([("a\\..\\..\\evil", b"x"), ("a\\data.pkl", b"}.")])), "looks like data"),
     Case("case_twins.pt", _extra("FOLDER/DATA.PKL", b"cos\nsystem\n"), "twice"),
-    Case("big_endian.pt", _byte_order("byteorder", b"big"), "byte order"),  # torch 2.13 crashes on it
-    Case("big_endian_in_capitals.pt", _byte_order("BYTEORDER", b"big"), "byte order"),
-    Case("odd_byte_order.pt", _byte_order("byteorder", b"evil"), "byte order"),
-    Case("long_byte_order.pt", _byte_order("byteorder", b"little" * 1000), "byte order"),
+    Case("big_endian.pt", _record("byteorder", b"big"), "byte order"),  # torch 2.13 crashes on it
+    Case("big_endian_in_capitals.pt", _record("BYTEORDER", b"big"), "byte order"),
+    Case("odd_byte_order.pt", _record("byteorder", b"evil"), "byte order"),
+    Case("long_byte_order.pt", _record("byteorder", b"little" * 1000), "byte order"),
+    Case("aligned_to_zero.pt", _record(".storage_alignment", b"0"), "aligned to '0'"),  # torch 2.13 divides by it
+    Case("aligned_to_zero_in_capitals.pt", _record(".STORAGE_ALIGNMENT", b"00"), "aligned to '00'"),
+    Case("aligned_to_zero_with_another_checksum.pt", _with(_alignment_zero), "cannot be read"),
+    Case("aligned_to_minus_one.pt", _record(".storage_alignment", b"-1"), "aligned to '-1'"),
+    Case("aligned_to_gigabytes.pt", _record(".storage_alignment", b"2147483647"), "aligned to"),  # torch makes a padding of that length
+    Case("aligned_to_a_word.pt", _record(".storage_alignment", b"wide"), "aligned to 'wide'"),
+    Case("aligned_to_nothing.pt", _record(".storage_alignment", b""), "aligned to ''"),
     Case("library_member.pt", _extra("FOLDER/extra/evil.so", b"\x7fELF" + bytes(100)), None),
     Case("truncated_directory.pt", content(lambda: _state()[:-40] + _state()[-22:]), "cut off"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.serialization import config
 
 from ntkviz.errors import UploadRejected
 from ntkviz.models import formats
@@ -368,3 +369,21 @@ def test_a_guess_is_none_or_a_specification(shapes):
     guess = guess_spec(collections.OrderedDict(shapes))
     if guess is not None:
         parse_spec(guess)
+
+
+@pytest.mark.parametrize("alignment", [1, 64, 4096, 2**15])
+def test_any_alignment_that_torch_writes_is_read(alignment, tmp_path):
+    net = network()
+    with config.patch("save.storage_alignment", alignment):
+        path = write(tmp_path, net.state_dict())
+    assert same(net, read_weights(path))
+
+
+@pytest.mark.parametrize("value", [b"0", b"00", b"-1", b"", b" 64", b"65537", b"\xb2"])
+def test_an_alignment_by_which_torch_would_crash_is_refused(value, tmp_path):
+    parts = members(saved(network().state_dict()))
+    name = next(name for name in parts if name.endswith(".storage_alignment"))
+    path = tmp_path / "weights.pt"
+    path.write_bytes(packed([(key, value if key == name else data) for key, data in parts.items()]))
+    with pytest.raises(UploadRejected, match=r"aligned to .* expected a number from 1 to 65,536"):
+        read_weights(path)

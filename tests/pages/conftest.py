@@ -34,6 +34,12 @@ def made(made_once, home) -> Made:
     return Made(home, made_once.keys)
 
 
+@pytest.fixture(autouse=True)
+def whole_pages(monkeypatch) -> None:
+    """AppTest forgets the table of pages when single fragments are drawn anew; tests in a browser see to those."""
+    monkeypatch.setattr("ntkviz.ui.selection.redraw", lambda *_: None)
+
+
 @pytest.fixture
 def open_page() -> Callable[..., AppTest]:
     """Open a page of the app: ``open_page("explain", study=key)`` is the address /explain?study=key."""

@@ -148,11 +148,11 @@ def test_prototypes_of_the_table_are_those_of_the_audit(opened):
 def test_a_chosen_training_point_is_shown_with_its_neighbours(opened):
     app, study = opened("digits")
     point = int(study.train_index[7])
-    app.selectbox(key="_audit_point").set_value(point).run()
+    app.selectbox(key="_example").set_value(point).run()
     assert not app.exception
     near, _ = nearest_training(study, "train", 7, 8)
     same = int((study.y_train[near] == study.y_train[7]).sum())
-    assert f"**Its 8 nearest training points in the kernel's space**, {same} of the same label" in texts(app)
+    assert f"**Its 8 nearest training examples in the kernel's space**, {same} of the same label" in texts(app)
 
 
 def test_planted_labels_are_scored(opened_planted):
@@ -205,11 +205,11 @@ def test_any_test_points_can_be_asked_about_and_those_that_do_not_count_are_told
     assert "no test point to ask about" in texts(app)
     said = scores_of(study.logits_test).predicted
     wrong, right = np.flatnonzero(said != study.y_test), np.flatnonzero(said == study.y_test)
-    app.multiselect(key="_behaviour_points").set_value(study.test_index[right[:2]].tolist()).run()
+    app.multiselect(key="_test_set").set_value(study.test_index[right[:2]].tolist()).run()
     assert "The network is right on all 2 test points" in texts(app).replace("\\", "")
     target = np.bincount(said[wrong]).argmax()
     some = wrong[said[wrong] == target][:6]
-    app.multiselect(key="_behaviour_points").set_value(study.test_index[[*some, right[0]]].tolist()).run()
+    app.multiselect(key="_test_set").set_value(study.test_index[[*some, right[0]]].tolist()).run()
     assert not app.exception
     assert f"Suspects are {len(some)} of these {len(some) + 1} test points" in texts(app)
     clean = np.setdiff1d(np.flatnonzero((study.y_test == target) & (said == target)), right[:1])

@@ -35,7 +35,7 @@ def mean_effects(study, members: np.ndarray, classes: np.ndarray) -> np.ndarray:
 def test_totals_by_class_are_those_of_the_chosen_points(opened, kind):
     study = opened(kind)[1]
     ids = study.test_index[:4].tolist()
-    app, _ = opened(kind, behaviour_kind="chosen points", behaviour_points=ids)
+    app, _ = opened(kind, behaviour_kind="chosen points", test_set=ids)
     assert not app.exception
     mean = mean_effects(study, np.arange(4), study.y_test[:4])
     rows = table(app, "group", "total effect", "typical").set_index("group")
@@ -78,7 +78,7 @@ def test_all_errors_are_about_the_label(opened):
 def test_groups_partition_the_training_set_and_are_compared(opened, kind, by):
     study = opened(kind)[1]
     ids = study.test_index[:3].tolist()
-    app, _ = opened(kind, behaviour_kind="chosen points", behaviour_points=ids, behaviour_group=by)
+    app, _ = opened(kind, behaviour_kind="chosen points", test_set=ids, behaviour_group=by)
     assert not app.exception
     rows = table(app, "group", "total effect", "typical", "p (adjusted)")
     assert rows["training points"].sum() == study.n_train
@@ -110,7 +110,7 @@ def test_a_column_of_the_data_makes_groups(made, open_page):
 def test_regions_count_every_point_of_the_behaviour_once(opened):
     study = opened("digits")[1]
     ids = study.test_index[:9].tolist()
-    app, _ = opened("digits", behaviour_kind="chosen points", behaviour_points=ids)
+    app, _ = opened("digits", behaviour_kind="chosen points", test_set=ids)
     where = table(app, "region", "training points", "under-represented")
     assert where["test points"].sum() == 9
     assert where["training points"].sum() == study.n_train

@@ -69,13 +69,13 @@ def test_disagreements_are_exactly_the_points_with_another_class(made, open_page
 def test_a_clicked_point_is_shown_ringed_and_leads_to_its_explanation(made, open_page):
     app = open_page("fidelity", study=made.keys["digits"])
     point = int(Store(made.home).load_study(made.keys["digits"]).test_index[3])
-    app.session_state["fidelity_point"] = point  # what the click's callback does
+    app.session_state["point"] = point  # what the click's callback does
     app.run()
     assert f"Test point {point}" in texts(app)
     ring = [trace for trace in chart(app, "log_odds")["data"] if trace.get("name") == "selected"]
     assert [trace["customdata"][0][0] for trace in ring] == [point]
     assert not app.exception
-    app.button(key="clear_fidelity_point").click().run()
+    app.button(key="close_point").click().run()
     assert f"Test point {point}" not in texts(app)
 
 

@@ -15,7 +15,7 @@ def dots(spec: dict) -> dict[str, tuple[float, float]]:
     """The points of the map by id, without the overlay."""
     found = {}
     for trace in spec["data"]:
-        if trace["type"] == "scattergl":
+        if trace["type"] == "scattergl" and "customdata" in trace:
             for row, x, y in zip(trace["customdata"], numbers(trace["x"]), numbers(trace["y"]), strict=True):
                 found[row[0]] = (float(x), float(y))
     return found
@@ -53,7 +53,7 @@ def test_quality_is_stated(made, open_page):
 def test_edges_lead_to_the_true_neighbours_of_a_training_point(made, open_page):
     app = open_page("map", study=made.keys["digits"])
     study = Store(made.home).load_study(made.keys["digits"])
-    app.selectbox(key="_map_selected").set_value(f"train:{study.train_index[5]}").run()
+    app.selectbox(key="find_point").set_value(f"train:{study.train_index[5]}").run()
     away = kernel_distance(study.kernel)[5].astype(float)
     away[5] = np.inf
     wanted = {f"train:{i}" for i in study.train_index[np.argsort(away, kind="stable")[:8]]}
@@ -65,36 +65,34 @@ def test_edges_lead_to_the_true_neighbours_of_a_training_point(made, open_page):
 def test_edges_lead_to_the_true_neighbours_of_a_test_point(made, open_page):
     app = open_page("map", study=made.keys["text"])
     study = Store(made.home).load_study(made.keys["text"])
-    app.session_state["map_selected"] = f"test:{study.test_index[3]}"  # what the click's callback does
+    app.session_state["point"] = int(study.test_index[3])  # what the click's callback does
     app.run()
     wanted = study.train_index[np.argsort(-study.rows[3], kind="stable")[:8]]
     chosen, near = overlay(chart(app, "map_chart"))
     assert chosen == [f"test:{study.test_index[3]}"]
     assert near == [f"train:{i}" for i in wanted]
     assert list(table(app, "distance", "label")["id"]) == wanted.tolist()
-    app.button(key="clear_map").click().run()
+    app.button(key="close_point").click().run()
     assert overlay(chart(app, "map_chart")) == ([], [])
 
 
 def test_a_link_brings_its_chosen_point(made, open_page):
     study = Store(made.home).load_study(made.keys["digits"])
-    app = open_page("map", study=study.key, map_selected=f"test:{study.test_index[4]}")
+    app = open_page("map", study=study.key, point=str(study.test_index[4]))
     assert overlay(chart(app, "map_chart"))[0] == [f"test:{study.test_index[4]}"]
 
 
 def test_the_number_of_edges_can_be_set(made, open_page):
     app = open_page("map", study=made.keys["digits"])
     study = Store(made.home).load_study(made.keys["digits"])
-    app.session_state["map_selected"] = f"test:{study.test_index[0]}"
+    app.session_state["point"] = int(study.test_index[0])
     app.slider(key="_map_edges").set_value(3).run()
     assert len(overlay(chart(app, "map_chart"))[1]) == 3
 
 
-@pytest.mark.parametrize("wrong", ["nobody", "test:", "test:999999", "train:-1", "moon:3"])
-def test_a_point_that_is_not_there_selects_nothing(made, open_page, wrong):
-    app = open_page("map", study=made.keys["digits"])
-    app.session_state["map_selected"] = wrong
-    app.run()
+@pytest.mark.parametrize(("name", "wrong"), [("point", "nobody"), ("point", "999999"), ("example", "-1"), ("example", "3.5")])
+def test_a_point_that_is_not_there_selects_nothing(made, open_page, name, wrong):
+    app = open_page("map", study=made.keys["digits"], **{name: wrong})
     assert not app.exception
     assert overlay(chart(app, "map_chart")) == ([], [])
 

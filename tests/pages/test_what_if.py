@@ -50,9 +50,9 @@ def expected(study, m: int, edits: tuple) -> np.ndarray:
     return np.array([0.0, found[0]]) if len(found) == 1 else found
 
 
-def choose(app, *points: int):
+def choose(app, study, *points: int):
     """Choose training points by position."""
-    return app.multiselect(key="_edit_points").set_value(list(points)).run()
+    return app.multiselect(key="_train_set").set_value([int(study.train_index[i]) for i in points]).run()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,12 +60,12 @@ def test_remove_relabel_and_duplicate_answer_as_the_surrogate_does(opened, kind)
     app, study = opened(kind, 2)
     np.testing.assert_allclose(scores(app), expected(study, 2, ()), atol=1e-9)
     label = int((study.y_train[4] + 1) % len(study.class_names))
-    choose(app, 3, 8).button(key="edit_remove").click().run()
+    choose(app, study, 3, 8).button(key="edit_remove").click().run()
     np.testing.assert_allclose(scores(app), expected(study, 2, (remove(3), remove(8))), atol=1e-9)
     app.selectbox(key="_edit_label").set_value(label).run()
-    choose(app, 4).button(key="edit_relabel").click().run()
+    choose(app, study, 4).button(key="edit_relabel").click().run()
     app.number_input(key="_edit_times").set_value(3).run()
-    choose(app, 5).button(key="edit_duplicate").click().run()
+    choose(app, study, 5).button(key="edit_duplicate").click().run()
     assert not app.exception
     edits = (remove(3), remove(8), relabel(4, label), duplicate(5, 3))
     assert app.session_state["edits"][study.key] == edits
@@ -90,7 +90,7 @@ def test_undo_goes_back_one_edit_and_reset_all(opened):
 
 def test_edits_survive_leaving_the_page_and_another_point(opened):
     app, study = opened("digits", 1)
-    choose(app, 3).button(key="edit_remove").click().run()
+    choose(app, study, 3).button(key="edit_remove").click().run()
     app.switch_page("pages/map.py").run()
     app.switch_page("pages/what_if.py").run()
     assert app.session_state["edits"][study.key] == (remove(3),)
@@ -101,7 +101,7 @@ def test_edits_survive_leaving_the_page_and_another_point(opened):
 
 def test_edits_of_one_study_are_not_those_of_another(opened, made):
     app, study = opened("digits")
-    choose(app, 3).button(key="edit_remove").click().run()
+    choose(app, study, 3).button(key="edit_remove").click().run()
     app.query_params["study"] = made.keys["digits_ck"]
     app.run()
     assert app.session_state["study"] == made.keys["digits_ck"]
@@ -129,11 +129,11 @@ def test_a_removed_example_is_no_candidate_any_more(opened):
     app, study = opened("digits")
     first = int(table(app, "picture", "id", "effect")["id"].iloc[0])
     position = int(np.flatnonzero(study.train_index == first)[0])
-    choose(app, position).button(key="edit_remove").click().run()
-    assert not any(option.startswith(f"{first}:") for option in app.multiselect(key="_edit_points").options)
+    choose(app, study, position).button(key="edit_remove").click().run()
+    assert not any(option.startswith(f"{first}:") for option in app.multiselect(key="_train_set").options)
     assert first not in table(app, "picture", "id", "effect")["id"].tolist()
     assert len(table(app, "training point", "effect")) == study.n_train - 1
-    assert app.session_state["_edit_points"] == []
+    assert app.session_state["_train_set"] == []
 
 
 def test_the_surrogate_that_answers_is_named(opened):
@@ -194,25 +194,25 @@ def test_the_fix_list_is_taken_over(opened, made):
     assert "take_fixes" not in [button.key for button in app.button]
 
 
-def test_an_example_marked_on_the_map_can_be_chosen(opened, made):
+def test_an_example_that_is_looked_at_can_be_chosen(opened, made):
     study = Store(made.home).load_study(made.keys["digits"])
-    app, _ = opened("digits", map_selected=f"train:{study.train_index[11]}")
-    app.button(key="take_mapped").click().run()
-    assert app.multiselect(key="_edit_points").value == [11]
+    app, _ = opened("digits", example=int(study.train_index[11]))
+    app.button(key="take_example").click().run()
+    assert app.multiselect(key="_train_set").value == [study.train_index[11]]
 
 
 def test_edits_that_leave_one_class_cannot_be_made(opened):
     app, study = opened("table")
-    choose(app, *np.flatnonzero(study.y_train == 0).tolist())
+    choose(app, study, *np.flatnonzero(study.y_train == 0).tolist())
     assert app.button(key="edit_remove").disabled
     assert not app.button(key="edit_duplicate").disabled
-    choose(app)
+    choose(app, study)
     assert app.button(key="edit_duplicate").disabled
 
 
 def test_the_figure_shows_the_probabilities_of_the_table(opened):
     app, study = opened("digits", 3, edits={})
-    choose(app, 1, 2).button(key="edit_remove").click().run()
+    choose(app, study, 1, 2).button(key="edit_remove").click().run()
     values = table(app, "class", "probability before", "probability after")
     traces = {trace["name"]: trace for trace in chart(app, "before_after")["data"] if trace.get("mode") == "markers"}
     from tests.pages.charts import numbers

@@ -21,7 +21,6 @@ from ntkviz.studies.retraining import (
     load_verification,
     removals_of,
     removed_path,
-    task_from_dict,
     truth_folder,
     truth_stamp,
     verifications,
@@ -30,6 +29,7 @@ from ntkviz.studies.retraining import (
 )
 from ntkviz.studies.retraining_run import is_quoted, quote_retraining, run_retraining
 from ntkviz.studies.subjects import find_subject, subject_data
+from ntkviz.studies.task import task_from_dict
 from ntkviz.truth import retrain as truth_retrain
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.retrain import retrain

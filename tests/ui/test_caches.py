@@ -10,6 +10,7 @@ UI = Path(__file__).parents[2] / "ntkviz" / "ui"
 NOBODYS = {
     "media._png": "named by the pixels themselves",
     "learn_view._document": "a page of the documentation",
+    "picture_buttons._component": "two buttons, the same for everybody",
     "learn_view._machine": "the lesson's own network",
     "learn_view._question": "the lesson's own network",
     "architecture_rows.architecture_rows": "the architectures that torch and ntkviz know",

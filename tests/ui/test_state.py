@@ -93,29 +93,44 @@ def test_memory_wins_over_its_own_old_address(app):
 
 
 def test_ids_stand_in_the_address_and_come_back(app):
-    app.session_state["behaviour_points"] = [3, 12, 57]
-    assert app.run().query_params["behaviour_points"] == "3.12.57"
+    app.session_state["test_set"] = [3, 12, 57]
+    assert app.run().query_params["test_set"] == "3.12.57"
     again = AppTest.from_function(script, default_timeout=60)
-    again.query_params["behaviour_points"] = "3.12.57"
-    assert again.run().session_state["behaviour_points"] == [3, 12, 57]
+    again.query_params["test_set"] = "3.12.57"
+    assert again.run().session_state["test_set"] == [3, 12, 57]
 
 
-def test_very_many_ids_are_remembered_and_leave_the_address(app):
-    app.session_state["behaviour_points"] = [1, 2]
+def test_very_many_ids_stand_in_the_address_by_their_hash(app):
+    app.session_state["test_set"] = [1, 2]
     app.run()
     many = list(range(1000, 1400))
-    app.session_state["behaviour_points"] = many
+    app.session_state["test_set"] = many
     app.run()
-    assert "behaviour_points" not in app.query_params
-    assert app.run().session_state["behaviour_points"] == many
+    text = "".join(app.query_params["test_set"])
+    assert text.startswith("~")
+    assert len(text) < 20
+    assert app.run().session_state["test_set"] == many
+    other = AppTest.from_function(script, default_timeout=60)
+    other.query_params["test_set"] = text
+    assert other.run().session_state["test_set"] == many
+
+
+def test_a_hash_that_leads_nowhere_is_dropped_and_said(app):
+    app.query_params["test_set"] = "~" + "0" * 16
+    app.query_params["point"] = "~" + "0" * 16  # no list of ids
+    app.run()
+    assert "test_set" not in app.session_state
+    assert "point" not in app.session_state
+    assert "test_set" not in app.query_params
+    assert "not here" in app.session_state["flash"]
 
 
 @pytest.mark.parametrize("nonsense", ["", "3.", "3.x", "-3", "3,4", "9" * 30, ".".join(["1"] * 1000)])
 def test_ids_that_are_none_are_dropped(app, nonsense):
-    app.query_params["behaviour_points"] = nonsense
+    app.query_params["test_set"] = nonsense
     app.run()
-    assert "behaviour_points" not in app.session_state
-    assert "behaviour_points" not in app.query_params
+    assert "test_set" not in app.session_state
+    assert "test_set" not in app.query_params
 
 
 @pytest.mark.parametrize("call", [state.get, lambda name: state.put(name, 1), state.forget])

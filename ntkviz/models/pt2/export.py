@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,13 +58,11 @@ def export_model(model: nn.Module, example: np.ndarray | torch.Tensor, path: str
         wanted = as_logits(output, len(x))
     if not isinstance(output, torch.Tensor):
         network = _Logits(network)
-    half = path.with_name(f".{path.stem}.{os.getpid()}.pt2")
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+        half = Path(folder) / path.name  # PyTorch writes the name into the file
         _save(network, x, half)
         _check(half, x, wanted)
         half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
     return path
 
 

@@ -118,3 +118,10 @@ def test_the_command_says_what_is_missing(words, says, tmp_path, capsys, monkeyp
     assert cli.main(["export", *words]) == 2
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_network_gives_the_same_file_whatever_process_writes_it(tmp_path, monkeypatch):
+    net, x = nn.Linear(2, 2), torch.zeros(2, 2)
+    first = ntkviz.export_model(net, x, tmp_path / "m.pt2").read_bytes()
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    assert ntkviz.export_model(net, x, tmp_path / "m.pt2").read_bytes() == first

@@ -6,17 +6,17 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ntkviz.ui.selection import steady
+from ntkviz.ui.clicks import steady
 
 
 def _page() -> None:
     import streamlit as st
 
-    from ntkviz.ui.selection import chosen_row, chosen_rows, clicked, encircled
+    from ntkviz.ui.clicks import chosen_row, chosen_rows, clicked, drawn
 
     st.text(str(clicked("chart")))
     st.text(str(chosen_row("table")))
-    st.text(str(encircled("chart")))
+    st.text(str(drawn("chart")))
     st.text(str(chosen_rows("table")))
 
 
@@ -40,14 +40,10 @@ def test_an_empty_selection_is_no_wish():
 
 
 @pytest.mark.parametrize("tool", ["box", "lasso"])
-def test_an_area_gives_every_point_within_once(tool):
-    points = [{"customdata": ["test:7", "x"]}, {"x": 1}, {"customdata": ["train:8"]}, {"customdata": ["test:7"]}]
-    found = said(points, [3, 5], **{tool: [{"x": [0, 1], "y": [0, 1]}]})
-    assert found[2:] == ["['test:7', 'train:8']", "[3, 5]"]
-
-
-def test_an_area_without_points_is_no_click():
-    assert said([], [], lasso=[{"x": [0], "y": [0]}])[2] == "[]"
+def test_an_area_is_the_last_that_was_drawn_in_the_units_of_its_panel(tool):
+    shapes = [{"xref": "x", "x": [9, 9, 9], "y": [9, 9, 9]}, {"xref": "x2", "yref": "y2", "x": [0, 1, 1], "y": [0, 1, 0]}]
+    found = said([], [3, 5], **{tool: shapes})
+    assert found[2:] == [f"Area(kind='{tool}', x=(0.0, 1.0, 1.0), y=(0.0, 1.0, 0.0), panel=1)", "[3, 5]"]
 
 
 def test_a_click_dims_nothing():

@@ -1,4 +1,4 @@
-"""One prediction as a sum over training points: the numbers behind the page Explain. NumPy only."""
+"""One prediction as a sum over training points: the numbers behind the page Explain and its report. NumPy only."""
 
 from dataclasses import dataclass
 

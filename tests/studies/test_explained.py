@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntkviz.studies.explained import explanation, runner_up
 from ntkviz.surrogates.surrogate import Convergence, Surrogate
-from ntkviz.ui.explained import explanation, runner_up
 from ntkviz.ui.points import ORDERS, SHOWN, outcomes, select_points
 
 
