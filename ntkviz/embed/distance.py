@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkviz.kernels.diagnostics import checked_kernel
+from ntkviz.kernels.diagnostics import check_kernel, row_blocks
 
 #: Squared distances below zero by at most this share of the mean diagonal are rounding: a float32 Gram matrix is good
 #: to about 1e-6 of its diagonal, and the difference of four entries to a few times that.
@@ -49,12 +49,17 @@ def training_distances(kernel: np.ndarray) -> Distances:
     Raises:
         ValueError: when the kernel is not a finite symmetric matrix.
     """
-    values = checked_kernel(kernel)
-    diagonal = np.diag(values)
-    # k_ij + k_ji instead of 2 k_ij: exactly symmetric even when the Gram matrix is so up to rounding only.
-    squared = diagonal[:, None] + diagonal[None, :] - values - values.T
-    np.fill_diagonal(squared, 0.0)
-    return _root(squared, float(np.abs(diagonal).mean()), "training")
+    values = check_kernel(kernel)
+    n, diagonal = len(values), np.diag(values).astype(np.float64)
+    found, n_clipped, lowest = np.empty((n, n), dtype=np.float32), 0, 0.0
+    for rows in row_blocks(n):  # in float64, and never the whole matrix at once: ten thousand points would take 800 MB a copy
+        own = np.arange(n)[rows]
+        # k_ij + k_ji instead of 2 k_ij: exactly symmetric even when the Gram matrix is so up to rounding only.
+        squared = diagonal[rows, None] + diagonal[None, :] - (values[rows].astype(np.float64) + values[:, rows].T)
+        squared[np.arange(len(own)), own] = 0.0
+        found[rows], clipped, least = _root(squared)
+        n_clipped, lowest = n_clipped + clipped, min(lowest, least)
+    return _told(found, n_clipped, lowest, float(np.abs(diagonal).mean()), "training")
 
 
 def query_distances(rows: np.ndarray, row_diagonal: np.ndarray | None, diagonal: np.ndarray) -> Distances:
@@ -87,23 +92,26 @@ def query_distances(rows: np.ndarray, row_diagonal: np.ndarray | None, diagonal:
     n_bad = int(np.count_nonzero(~np.isfinite(values))) + int(np.count_nonzero(~np.isfinite(own)))
     if n_bad:
         raise ValueError(f"Rows and row_diagonal must be finite, got {n_bad} NaN or infinite entries. Recompute them.")
-    result = _root(own[:, None] + diagonal[None, :] - 2 * values, float(np.abs(diagonal).mean()), "test to training")
+    result = _told(*_root(own[:, None] + diagonal[None, :] - 2 * values), float(np.abs(diagonal).mean()), "test to training")
     return Distances(result.values, result.n_clipped, result.most_negative, notes + result.notes)
 
 
-def _root(squared: np.ndarray, scale: float, what: str) -> Distances:
-    """Square root with values below zero set to zero, counted and told."""
-    negative = squared < 0
-    n_clipped, lowest = int(np.count_nonzero(negative)), min(0.0, float(squared.min())) if squared.size else 0.0
+def _root(squared: np.ndarray) -> tuple[np.ndarray, int, float]:
+    """Square root, float32, with values below zero set to zero; how many these were, and the lowest (0 when there is none)."""
+    n_clipped, lowest = int(np.count_nonzero(squared < 0)), min(0.0, float(squared.min())) if squared.size else 0.0
+    return np.sqrt(np.maximum(squared, 0.0)).astype(np.float32), n_clipped, lowest
+
+
+def _told(values: np.ndarray, n_clipped: int, lowest: float, scale: float, what: str) -> Distances:
+    """Distances with a sentence about what was clipped."""
     notes: tuple[str, ...] = ()
     if lowest < -ROUNDING * scale:
         notes = (
-            f"{n_clipped} of {squared.size} squared {what} distances were below zero, down to {lowest:.3g} at a mean diagonal of "
+            f"{n_clipped} of {values.size} squared {what} distances were below zero, down to {lowest:.3g} at a mean diagonal of "
             f"{scale:.3g}, and were set to 0. That is more than rounding: the kernel is not positive semidefinite.",
         )
     elif n_clipped:
         notes = (
-            f"{n_clipped} of {squared.size} squared {what} distances were below zero by rounding ({lowest:.1e}) and were set to 0.",
+            f"{n_clipped} of {values.size} squared {what} distances were below zero by rounding ({lowest:.1e}) and were set to 0.",
         )
-    values = np.sqrt(np.maximum(squared, 0.0)).astype(np.float32)
     return Distances(values, n_clipped, lowest, notes)

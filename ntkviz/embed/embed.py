@@ -40,7 +40,7 @@ def embed(
     """Map the kernel's space to the plane, and measure how far the map can be believed.
 
     Args:
-        kernel: ``[N, N]``, training points; N from 3 to about 5,000 (memory grows as N^2).
+        kernel: ``[N, N]``, training points; N from 3 to about 10,000 (memory grows as N^2).
         rows: ``[M, N]``, test against train, or None for training points only.
         row_diagonal: ``[M]``, each test point's kernel with itself; may be left out for a normalised kernel.
         kind: a key of :func:`ntkviz.embed.registry.embeddings`.

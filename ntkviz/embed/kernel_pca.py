@@ -2,10 +2,10 @@
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ntkviz.embed.result import Layout
-from ntkviz.kernels.diagnostics import centred, checked_kernel
+from ntkviz.kernels.diagnostics import centred, check_kernel, row_blocks
 
 #: From this N on the Lanczos iteration is used: 1 s instead of 8 s at N = 5,000, the same to 1e-12.
 LANCZOS_FROM = 1000
@@ -27,15 +27,15 @@ def kernel_pca(kernel: np.ndarray, rows: np.ndarray | None = None) -> Layout:
 
     Source: Schoelkopf, Smola and Mueller 1998.
     """
-    values = checked_kernel(kernel)
+    values = check_kernel(kernel)
     n = len(values)
     if n < 3:
         raise ValueError(f"A map needs at least 3 training points, got {n}. Take more points.")
-    centred_values = centred(values)
-    total = float(np.trace(centred_values))
-    eigenvalues, vectors = _top_two(centred_values)
+    means = values.mean(axis=0, dtype=np.float64)
+    total = float(np.trace(values, dtype=np.float64)) - n * float(means.mean())
+    eigenvalues, vectors = _top_two(values)
     # Below this an axis is rounding and dividing by its eigenvalue would blow the test points up.
-    usable = eigenvalues > n * np.finfo(np.float64).eps * max(float(np.abs(values).max()), np.finfo(np.float64).tiny)
+    usable = eigenvalues > n * np.finfo(np.float64).eps * max(float(max(values.max(), -values.min())), np.finfo(np.float64).tiny)
     roots = np.sqrt(np.where(usable, eigenvalues, 0.0))
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(2)])
     points = vectors * signs * roots
@@ -45,23 +45,36 @@ def kernel_pca(kernel: np.ndarray, rows: np.ndarray | None = None) -> Layout:
     test_points = None
     if rows is not None:
         queries = np.asarray(rows, dtype=np.float64)
-        moved = queries - queries.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+        moved = queries - queries.mean(axis=1, keepdims=True) - means + means.mean()
         test_points = np.where(usable, (moved @ (vectors * signs)) / np.where(usable, roots, 1.0), 0.0)
     shares = np.where(usable, eigenvalues, 0.0) / total if total > 0 else np.zeros(2)
     return Layout(points, test_points, notes, (float(shares[0]), float(shares[1])))
 
 
-def _top_two(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two largest eigenvalues, largest first, and their vectors ``[N, 2]``."""
-    n = len(matrix)
+class _Centred(LinearOperator):
+    """``HKH`` as a product with vectors, in float64, without a centred copy of the kernel."""
+
+    def __init__(self, kernel: np.ndarray) -> None:
+        super().__init__(np.dtype(np.float64), kernel.shape)
+        self.kernel = kernel
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        straight = x.ravel() - x.mean()
+        found = np.concatenate([self.kernel[rows].astype(np.float64) @ straight for rows in row_blocks(len(self.kernel))])
+        return found - found.mean()
+
+
+def _top_two(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two largest eigenvalues of ``HKH``, largest first, and their vectors ``[N, 2]``."""
+    n = len(kernel)
     if n >= LANCZOS_FROM:
         # A fixed start makes the result reproducible; the vector of ones would not do, centring has removed it.
         start = np.random.default_rng(0).normal(size=n)
         try:
-            found, vectors = eigsh(matrix, k=2, which="LA", v0=start)
+            found, vectors = eigsh(_Centred(kernel), k=2, which="LA", v0=start)
             order = np.argsort(found)[::-1]
             return found[order], vectors[:, order]
         except ArpackNoConvergence:  # eigenvalues almost equal: the dense solver does not mind
             pass
-    found, vectors = eigh(matrix, subset_by_index=[n - 2, n - 1])
+    found, vectors = eigh(centred(kernel), subset_by_index=[n - 2, n - 1])
     return found[::-1], vectors[:, ::-1]

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigvalsh
 
+#: Rows of a large matrix that are looked at together.
+_BLOCK = 512
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -76,21 +79,44 @@ def checked_kernel(kernel: np.ndarray, *, name: str = "kernel") -> np.ndarray:
     Raises:
         ValueError: when it is not square, empty, not finite, or asymmetric by more than 1e-3 of its largest entry.
     """
+    return check_kernel(kernel, name=name).astype(np.float64)
+
+
+def check_kernel(kernel: np.ndarray, *, name: str = "kernel") -> np.ndarray:
+    """The kernel ``[N, N]`` as it is, after the same look by blocks of rows: without a copy of a large matrix.
+
+    Args:
+        kernel: ``[N, N]``.
+        name: what the message calls it.
+
+    Raises:
+        ValueError: as :func:`checked_kernel`.
+    """
     values = np.asarray(kernel)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or not len(values):
         raise ValueError(
             f"The {name} must be a square matrix [N, N] of similarities, got shape {values.shape}. Pass train against train."
         )
-    values = values.astype(np.float64)
-    n_bad = int(np.count_nonzero(~np.isfinite(values)))
+    n_bad, gap, size = 0, 0.0, 0.0
+    for rows in row_blocks(len(values)):
+        part = np.asarray(values[rows], dtype=np.float64)
+        n_bad += int(np.count_nonzero(~np.isfinite(part)))
+        if n_bad:
+            continue
+        gap = max(gap, float(np.abs(part - values[:, rows].T).max()))
+        size = max(size, float(np.abs(part).max()))
     if n_bad:
         raise ValueError(
             f"The {name} must be finite, got {n_bad} NaN or infinite entries. Recompute it, or run the model's checks."
         )
-    gap, size = float(np.abs(values - values.T).max()), float(np.abs(values).max())
     if gap > 1e-3 * size:
         raise ValueError(f"The {name} must be symmetric, got a largest difference of {gap:.3g} at a largest entry of {size:.3g}.")
     return values
+
+
+def row_blocks(n: int) -> list[slice]:
+    """Rows 0..N-1 in blocks that are small enough to be copied at any N."""
+    return [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
 
 
 def checked_labels(labels: np.ndarray, n: int, n_classes: int | None = None) -> tuple[np.ndarray, int]:

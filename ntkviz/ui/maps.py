@@ -22,7 +22,7 @@ from ntkviz.ui import cached
 #: Raised when maps come out otherwise than before, so that old ones are left alone.
 MAP_VERSION = 1
 #: Training points above this need more memory and time than a page should take.
-MAP_UP_TO = 5000
+MAP_UP_TO = 10_000
 
 Options = tuple[tuple[str, object], ...]
 

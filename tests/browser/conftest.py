@@ -53,10 +53,10 @@ expect.set_options(timeout=30_000)
 
 
 @contextmanager
-def serving(home: Path, log: Path) -> Iterator[str]:
-    """The dashboard on a folder; its address. What it prints goes to a file: a full pipe would stop it."""
+def serving(home: Path, log: Path, *, script: Path = ROOT / "app.py") -> Iterator[str]:
+    """The dashboard (or another script) on a folder; its address. What it prints goes to a file: a full pipe would stop it."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
     with log.open("wb") as out:
         server = subprocess.Popen(
             command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "NTKVIZ_HOME": str(home)}
@@ -120,9 +120,9 @@ def open_browser(chromium, request) -> Iterator[Callable[..., Page]]:
     """Opens pages. When the test ends, each has had no console error, no dialog and no request to another host."""
     opened: list[tuple[Page, list[str]]] = []
 
-    def go(url: str, *, dark: bool = False, height: int = 900) -> Page:
+    def go(url: str, *, dark: bool = False, width: int = 1280, height: int = 900) -> Page:
         context = chromium.new_context(
-            viewport={"width": 1280, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
         )
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)

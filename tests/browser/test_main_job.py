@@ -71,7 +71,7 @@ def test_first_visit_of_a_fresh_server_may_be_any_page(fresh, open_browser):
     page = open_browser(f"{fresh}/server")
     expect(page.get_by_role("heading", name="Server", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stSidebarNavLink").filter(has_text="Can I trust it?")).to_be_visible()
-    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(10)
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(11)
 
 
 def test_more_kernels_are_more_studies(fresh, open_browser):

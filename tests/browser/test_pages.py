@@ -5,7 +5,7 @@ import csv
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import keyed, no_exception, settle
+from tests.browser.conftest import ROOT, keyed, no_exception, settle
 
 HEADINGS = {
     "": "Studies",
@@ -13,19 +13,28 @@ HEADINGS = {
     "fidelity": "Can I trust it?",
     "compare": "Compare",
     "explain": "Explain a prediction",
+    "what_if": "What if?",
+    "behaviour": "Behaviours",
+    "audit": "Audit the training set",
     "map": "Map",
     "learn": "Learn",
     "server": "Server",
 }
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1920)], ids=["light-1280", "dark-1920"])
 @pytest.mark.parametrize("name", HEADINGS)
-def test_page_is_sound(server, finished, open_browser, name, dark):
-    page = open_browser(f"{server}/{name}?study={finished.keys['digits']}", dark=dark)
+def test_page_is_sound(server, finished, open_browser, name, dark, width):
+    page = open_browser(f"{server}/{name}?study={finished.keys['digits']}", dark=dark, width=width)
     expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
     settle(page)
     no_exception(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_every_page_is_looked_at():
+    names = {path.stem for path in (ROOT / "pages").glob("*.py")}
+    assert set(HEADINGS) == names - {"studies"} | {""}
 
 
 @pytest.mark.parametrize("kind", ["table", "text"])
@@ -35,11 +44,6 @@ def test_page_is_sound_for_other_kinds_of_data(server, finished, open_browser, n
     expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
     settle(page)
     no_exception(page)
-
-
-def test_nothing_is_wider_than_the_page(server, finished, open_browser):
-    page = open_browser(f"{server}/?study={finished.keys['digits']}")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_the_list_of_studies_is_downloaded(server, open_browser, tmp_path):

@@ -24,12 +24,12 @@ def test_every_point_is_drawn_once_at_its_place_under_its_id(column: Column | No
     assert sum(len(trace.x) for trace in dots(figure)) == N + M
     places = where(figure)
     for points in (TRAIN, TEST):
-        for key, xy in zip(points.keys(), points.xy, strict=True):
+        for key, xy in zip(points.names(), points.xy, strict=True):
             np.testing.assert_allclose(places[str(key)], xy, rtol=1e-6)
 
 
 def test_points_chosen_together_are_framed_on_every_map() -> None:
-    some = [TEST.keys()[1], TEST.keys()[4], "test:nobody"]
+    some = [TEST.names()[1], TEST.names()[4], "test:nobody"]
     figure: Any = embedding.map_panels({"UMAP": (TRAIN, TEST), "t-SNE": (TRAIN, TEST)}, class_names=NAMES, marked=some)
     frames = [trace for trace in figure.data if trace.name == "chosen together"]
     assert [[row[0] for row in trace.customdata] for trace in frames] == [some[:2]] * 2
@@ -176,3 +176,26 @@ def test_a_sample_is_the_same_for_the_same_seed_and_whole_when_small() -> None:
     np.testing.assert_array_equal(density.stratified(labels, 90, seed=1), density.stratified(labels, 90, seed=1))
     np.testing.assert_array_equal(density.stratified(labels, 500, seed=1), np.arange(500))
     assert len(set(density.stratified(labels, 90, seed=1).tolist())) == 90
+
+
+def test_what_a_filter_leaves_out_is_grey_and_cannot_be_clicked() -> None:
+    shown = np.arange(N) % 3 == 0
+    kept = MapPoints(TRAIN.xy, TRAIN.labels, "train", TRAIN.names(), shown=shown)
+    figure: Any = embedding.map_scatter(kept, class_names=NAMES)
+    grey = [trace for trace in figure.data if trace.name == "left out by the filter"]
+    assert sum(len(trace.x) for trace in grey) == int((~shown).sum())
+    assert all(trace.customdata is None and trace.hoverinfo == "skip" for trace in grey)
+    clickable = {row[0] for trace in dots(figure) if trace.customdata is not None for row in trace.customdata}
+    assert clickable == {key for key, stays in zip(kept.names(), shown, strict=True) if stays}
+
+
+def test_a_density_names_its_marks_by_the_ids_of_its_points() -> None:
+    rng = np.random.default_rng(0)
+    xy, ids = rng.normal(size=(300, 2)), [f"train:{i + 7}" for i in range(300)]
+    chosen = Selection(5, [8, 2])
+    figure: Any = density.density_map(xy, np.zeros(300, int), ["a"], ids=ids, n_sample=50, selection=chosen, marked=[11, 12])
+    by_name = {trace.name: trace for trace in figure.data}
+    assert [row[0] for row in by_name["selected point"].customdata] == ["train:12"]
+    assert [row[0] for row in by_name["its nearest in the kernel's space"].customdata] == ["train:15", "train:9"]
+    assert [row[0] for row in by_name["chosen together"].customdata] == ["train:18", "train:19"]
+    np.testing.assert_allclose([by_name["selected point"].x[0], by_name["selected point"].y[0]], xy[5])
