@@ -72,6 +72,8 @@ return [box.left + dot.x, box.top + dot.y, dot.id]; }"""
 _STAR = """old => { const chart = document.querySelector(".st-key-map_chart .js-plotly-plot");
 const star = chart?.data?.find(trace => trace.name === "selected point"); return star && String(star.customdata[0][0]) !== old; }"""
 
+_CARD = """() => document.querySelector(".st-key-map_side")?.innerText.match(/(Test point|Training example) \\d+/)?.[0]"""
+
 
 def main() -> None:
     """Prepare, time, keep."""
@@ -135,7 +137,9 @@ def timed(browser: Any, url: str, key: str, times: int) -> list[dict[str, Any]]:
         page.goto(f"{url}/map?study={key}&map_method=kernel_pca")
         quiet(page)
         for split in ("test", "train"):
-            rows.append(row(f"click on a {split} point to its neighbours", [clicked(page, split) for _ in range(times)]))
+            cards, stars = zip(*(clicked(page, split) for _ in range(times)), strict=True)
+            rows.append(row(f"click on a {split} point to its neighbours beside the map", list(cards)))
+            rows.append(row(f"click on a {split} point to its neighbours on the map", list(stars)))
         page.goto(f"{url}/explain?study={key}&point=1")
         quiet(page)
         page.get_by_role("tab", name="Strongest shares").click()
@@ -155,8 +159,8 @@ def painted(page: Page, url: str) -> float:
     return shown
 
 
-def clicked(page: Page, split: str) -> float:
-    """Milliseconds from a click on a random dot to the star on it."""
+def clicked(page: Page, split: str) -> tuple[float, float]:
+    """Milliseconds from a click on a random dot to the card of its neighbours, and to the star and the edges on the map."""
     page.evaluate(_CLOCK)
     old = page.evaluate(
         "() => { const s = document.querySelector('.st-key-map_chart .js-plotly-plot').data.find(t => t.name === 'selected point'); return s ? String(s.customdata[0][0]) : ''; }"
@@ -233,7 +237,11 @@ def lasso(browser: Any, folder: Path, times: int) -> dict[str, Any]:
 
 @contextmanager
 def watched(browser: Any) -> Iterator[tuple[Page, dict[str, list[int]]]]:
-    """A page, and the sizes of all WebSocket messages both ways."""
+    """A page, and the sizes of all WebSocket messages both ways.
+
+    Yields:
+        Both.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page, sizes = context.new_page(), {"down": [0], "up": [0]}
 

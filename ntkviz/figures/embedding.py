@@ -155,6 +155,32 @@ def map_panels(
     return palette.panel_titles(fig, list(maps)) if len(maps) > 1 else fig
 
 
+def map_marks(
+    maps: Mapping[str, tuple[MapPoints, MapPoints | None]],
+    *,
+    selection: Selection | None = None,
+    marked: Sequence[object] = (),
+) -> go.Figure:
+    """What changes with every click on :func:`map_panels`, alone: traces that name its axes, for :class:`~ntkviz.figures.layered.Layered`.
+
+    Args:
+        maps: as there.
+        selection: the chosen point and its neighbours.
+        marked: ids of points that are chosen together.
+    """
+    fig = go.Figure()
+    for index, splits in enumerate(maps.values()):
+        present, panel, number = [points for points in splits if points is not None], go.Figure(), index + 1 if index else ""
+        marks.frames(panel, _where(present, marked), marked, {})
+        if selection is not None:
+            marks.neighbours(panel, _where(present, [selection.id, *selection.neighbours]), selection, {})
+        panel.update_traces(xaxis=f"x{number}", yaxis=f"y{number}")
+        if index:  # each name once in the legend
+            panel.update_traces(showlegend=False)
+        fig.add_traces(panel.data)
+    return fig
+
+
 def reading_map(
     train: MapPoints,
     test: MapPoints | None = None,

@@ -39,6 +39,8 @@ def names(study: Study, data: Dataset) -> list[str]:
 
 def column(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made], name: str) -> Column | None:
     """A column's numbers or states for training and test points; None for the class."""
+    if name == CLASS:
+        return None
     if name.startswith(_DATA) and data.meta is not None:
         return _of_data(study, data, name.removeprefix(_DATA))
     train = scores_of(study.logits_train)

@@ -1,7 +1,6 @@
 """The page Map: the kernel's space in the plane, and the true neighbours of a point drawn over it."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -9,25 +8,21 @@ import streamlit as st
 from ntkviz.embed.area import within_box, within_lasso
 from ntkviz.embed.registry import embeddings
 from ntkviz.figures import embedding as figures
-from ntkviz.figures.density import density_map, reading_density
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, maps, point_card, selection, state
 from ntkviz.ui import map_columns as columns
-from ntkviz.ui.clicks import Area, clicked, drawn, steady
+from ntkviz.ui.clicks import Area, clicked, drawn
+from ntkviz.ui.map_figure import Panel, map_figure
 from ntkviz.ui.maps import Made
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.text import escape, number, percent
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-#: Training and test points of one map.
-Panel = tuple[figures.MapPoints, figures.MapPoints | None]
 CHART = "map_chart"
 #: Key of the fragment with the maps and what stands beside them.
 MAP = "map"
 NO_FILTER = "nothing"
+FIND = "find_point"
 #: What the mouse does on the map -> Plotly's name of it. Where an area is drawn a click chooses nothing, so it is one or the other.
 MOUSE = {"click": "pan", "lasso": "lasso", "box": "select"}
 
@@ -83,14 +78,13 @@ def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -
     kept = _filter(study, data, points, made, cells[1:])
     panels = {embeddings()[kind].title: _points(study, points, one, kept) for kind, one in made.items()}
     left, right = st.columns([7, 3], gap="medium") if len(made) == 1 else (st.container(), st.container())
+    with right.container(key="map_side"):
+        _side(study, data, points)  # first: it is on the page before the browser has drawn ten thousand dots
     with left:
-        fig, reading = _figure(study, made, panels, column)
-        fig.update_layout(dragmode=MOUSE[mouse])
+        fig, reading = map_figure(study, made, panels, column, name, dragmode=MOUSE[mouse])
         # The callback alone reads what was selected: drawing it changes the figure, and that wipes what the chart returns.
         mode = "points" if mouse == "click" else mouse
-        layout.figure(steady(fig), reading, key=CHART, on_select=partial(_taken, list(panels.values())), selection_mode=mode)
-    with right:
-        _side(study, data, points)
+        layout.figure(fig, reading, key=CHART, on_select=partial(_taken, list(panels.values())), selection_mode=mode)
 
 
 def quality(study: Study, made: dict[str, Made]) -> None:
@@ -144,53 +138,6 @@ def _points(study: Study, points: Outcomes, made: Made, kept: tuple[np.ndarray, 
     hover = [f"network says {names[c]}" for c in points.network]
     ids = [f"test:{i}" for i in study.test_index]
     return train, figures.MapPoints(found.test_points, study.y_test, "test", ids, hover, shown=shown_test)
-
-
-def _figure(
-    study: Study, made: dict[str, Made], panels: dict[str, Panel], column: figures.Column | None
-) -> tuple["go.Figure", str]:
-    """All points one by one, or their density where there are too many for a browser; and what is to be read from it."""
-    chosen = selection.focus(study)
-    near = maps.nearest_training(study, *chosen, k=int(state.get("map_edges", 8)))[0] if chosen else np.array([], int)
-    sets = {split: selection.members(study, split) for split in ("train", "test")}
-    train, test = next(iter(panels.values()))
-    if len(train.xy) + (0 if test is None else len(test.xy)) > figures.MAX_POINTS:
-        return _density(study, panels, chosen, near, sets)
-    rings = None
-    if chosen:
-        index = study.train_index if chosen[0] == "train" else study.test_index
-        rings = figures.Selection(f"{chosen[0]}:{index[chosen[1]]}", [f"train:{i}" for i in study.train_index[near]])
-    marked = [f"train:{i}" for i in study.train_index[sets["train"]]] + [f"test:{i}" for i in study.test_index[sets["test"]]]
-    units = {embeddings()[kind].title for kind in made if kind == "kernel_pca"}
-    fig = figures.map_panels(panels, class_names=study.class_names, column=column, selection=rings, marked=marked, units=units)
-    return fig, _reading(panels, made, column)
-
-
-def _density(
-    study: Study, panels: dict[str, Panel], chosen: tuple[str, int] | None, near: np.ndarray, sets: dict[str, np.ndarray]
-) -> tuple["go.Figure", str]:
-    """The first of the maps as counts in cells with a sample of dots; training points first, then test points."""
-    method, (train, test) = next(iter(panels.items()))
-    splits = [train] if test is None else [train, test]
-    xy, labels = (np.concatenate([getattr(points, name) for points in splits]) for name in ("xy", "labels"))
-    shown = np.concatenate([np.ones(len(p.xy), bool) if p.shown is None else p.shown for p in splits])
-    ids = np.array([key for points in splits for key in points.names()], dtype=object)
-    place = np.cumsum(shown) - 1  # where a point stands among those that are shown
-    kept = {"train": 0, "test": len(train.xy)}
-    marked = np.concatenate([sets[p.split] + kept[p.split] for p in splits])
-    ring = None
-    if chosen and chosen[0] in {p.split for p in splits} and shown[chosen[1] + kept[chosen[0]]]:
-        ring = figures.Selection(int(place[chosen[1] + kept[chosen[0]]]), [int(place[i]) for i in near if shown[i]])
-    fig = density_map(
-        xy[shown],
-        labels[shown],
-        study.class_names,
-        ids=ids[shown].tolist(),
-        method=method,
-        selection=ring,
-        marked=place[marked[shown[marked]]],
-    )
-    return fig, reading_density(labels[shown], method=method)
 
 
 def _mouse() -> str:
@@ -247,27 +194,6 @@ def within(area: Area, panels: list[Panel]) -> list[str]:
     return found
 
 
-def _reading(panels: dict, made: dict[str, Made], column: figures.Column | None) -> str:
-    """One map in full; of several, how many neighbours each keeps."""
-    readings = []
-    for (title, (train, test)), one in zip(panels.items(), made.values(), strict=True):
-        found = one.embedding
-        readings.append(
-            figures.reading_map(train, test, method=title, quality=found.quality, explained=found.explained, column=column)
-        )
-    if len(readings) == 1:
-        return readings[0]
-    first = next(iter(made.values())).embedding.quality
-    kept = ", ".join(
-        f"{title} {percent(float(one.embedding.quality.preserved.mean()), 0)}"
-        for title, one in zip(panels, made.values(), strict=True)
-    )
-    return (
-        f"Of a point's {first.n_neighbours} nearest in the kernel's space, so many are also among its {first.n_neighbours} nearest on the map: {kept}. "
-        "A click marks the point on all maps; an island that is on one map only may be an artefact."
-    )
-
-
 def _side(study: Study, data: Dataset, points: Outcomes) -> None:
     """The selected point and its true neighbours."""
     _search(study)
@@ -286,25 +212,30 @@ def _side(study: Study, data: Dataset, points: Outcomes) -> None:
 
 def _search(study: Study) -> None:
     """Find a point by its id: the way without a mouse."""
-    options = ["", *(f"test:{i}" for i in study.test_index), *(f"train:{i}" for i in study.train_index)]
-    labels = dict(zip(options[1:], [*study.y_test, *study.y_train], strict=True))
     chosen = selection.focus(study)
-    now = "" if chosen is None else f"{chosen[0]}:{(study.train_index if chosen[0] == 'train' else study.test_index)[chosen[1]]}"
+    now = "" if chosen is None else f"{chosen[0]} {(study.train_index if chosen[0] == 'train' else study.test_index)[chosen[1]]}"
 
     def go() -> None:
-        wanted = st.session_state["find_point"]
-        if wanted:
-            selection.walk(wanted, MAP)
-        else:
+        words = str(st.session_state[FIND]).replace(":", " ").split()
+        if not words:
             state.forget("example", "point")
             selection.redraw(MAP)
+            return
+        split, number = (words[0].lower(), words[1]) if len(words) == 2 else ("test", words[0])
+        index = {"test": study.test_index, "train": study.train_index}.get(split)
+        if index is not None and number.isdigit() and int(number) in index:
+            selection.walk(f"{split}:{int(number)}", MAP)
+            return
+        st.toast(
+            f"This study has no point {escape(' '.join(words), limit=40)}. Type an id, such as test 17 or train 230.",
+            icon=":material/search_off:",
+        )
 
-    st.session_state["find_point"] = now
-    st.selectbox(
+    st.session_state[FIND] = now
+    st.text_input(
         "Find a point",
-        options,
-        key="find_point",
+        key=FIND,
         on_change=go,
-        format_func=lambda key: f"{key}, label {study.class_names[labels[key]]}" if key else "none",
-        help="Type an id. Ids are positions in the whole training or test split.",
+        placeholder="test 17 or train 230",
+        help="Ids are positions in the whole training or test split. Empty lets go of the point.",
     )

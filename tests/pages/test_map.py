@@ -53,7 +53,7 @@ def test_quality_is_stated(made, open_page):
 def test_edges_lead_to_the_true_neighbours_of_a_training_point(made, open_page):
     app = open_page("map", study=made.keys["digits"])
     study = Store(made.home).load_study(made.keys["digits"])
-    app.selectbox(key="find_point").set_value(f"train:{study.train_index[5]}").run()
+    app.text_input(key="find_point").set_value(f"train {study.train_index[5]}").run()
     away = kernel_distance(study.kernel)[5].astype(float)
     away[5] = np.inf
     wanted = {f"train:{i}" for i in study.train_index[np.argsort(away, kind="stable")[:8]]}
@@ -79,7 +79,12 @@ def test_edges_lead_to_the_true_neighbours_of_a_test_point(made, open_page):
 def test_a_link_brings_its_chosen_point(made, open_page):
     study = Store(made.home).load_study(made.keys["digits"])
     app = open_page("map", study=study.key, point=str(study.test_index[4]))
-    assert overlay(chart(app, "map_chart"))[0] == [f"test:{study.test_index[4]}"]
+    spec = chart(app, "map_chart")
+    assert overlay(spec)[0] == [f"test:{study.test_index[4]}"]
+    assert set(study.class_names) >= {trace["name"] for trace in spec["data"] if "customdata" in trace} - {
+        "selected point",
+        "its nearest in the kernel's space",
+    }, "colours are classes still"
 
 
 def test_the_number_of_edges_can_be_set(made, open_page):
@@ -161,3 +166,56 @@ def test_too_many_training_points_are_refused_in_words(made, open_page, monkeypa
     monkeypatch.setattr(maps, "MAP_UP_TO", 10)
     app = open_page("map", study=made.keys["digits"])
     assert "Maps are made of up to 10 training points" in texts(app)
+
+
+@pytest.mark.parametrize("wrong", ["train 999999", "nobody", "17 18 19", "test -3"])
+def test_a_search_for_a_point_that_is_not_there_says_so_and_keeps_what_is_selected(made, open_page, wrong):
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("map", study=study.key, point=str(study.test_index[4]))
+    app.text_input(key="find_point").set_value(wrong).run()
+    assert "This study has no point" in app.toast[0].value
+    assert overlay(chart(app, "map_chart"))[0] == [f"test:{study.test_index[4]}"]
+
+
+def test_a_filter_leaves_points_of_one_class_and_the_neighbours_stay_true(made, open_page):
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("map", study=study.key, point=str(study.test_index[4]))
+    app.session_state["map_filter"], app.session_state["map_states"] = "class", [study.class_names[int(study.y_train[0])]]
+    app.run()
+    spec = chart(app, "map_chart")
+    wanted = [f"train:{i}" for i in study.train_index[study.y_train == study.y_train[0]]]
+    wanted += [f"test:{i}" for i in study.test_index[study.y_test == study.y_train[0]]]
+    assert set(dots(spec)) == set(wanted)
+    assert overlay(spec)[0] == [f"test:{study.test_index[4]}"]
+    assert 0 < len(wanted) < study.n_train + study.n_test
+
+
+def test_a_range_filters_by_a_number(made, open_page):
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("map", study=study.key)
+    app.selectbox(key="_map_filter").set_value("network's log-odds of its class").run()
+    low, high = app.slider(key="_map_range").value
+    app.slider(key="_map_range").set_value(((low + high) / 2, high)).run()
+    from ntkviz.scores import scores_of
+
+    every = []
+    for logits in (study.logits_train, study.logits_test):
+        found = scores_of(logits)
+        every.append(found.log_odds[np.arange(len(logits)), found.predicted])
+    kept = sum(int((part >= (low + high) / 2).sum()) for part in every)
+    assert abs(len(dots(chart(app, "map_chart"))) - kept) <= 1  # the slider has 200 steps
+
+
+def test_training_points_are_coloured_by_their_share_in_the_explained_prediction(made, open_page):
+    from ntkviz.studies.explained import explanation
+
+    study = Store(made.home).load_study(made.keys["digits"])
+    app = open_page("map", study=study.key, point=str(study.test_index[4]))
+    app.selectbox(key="_map_colour").set_value("share in the explained prediction").run()
+    shares = explanation(study, 4, int(np.argmax(study.logits_test[4]))).shares
+    found = {}
+    for trace in chart(app, "map_chart")["data"]:
+        if trace.get("marker", {}).get("coloraxis"):
+            found |= {row[0]: v for row, v in zip(trace["customdata"], numbers(trace["marker"]["color"]), strict=True)}
+    np.testing.assert_allclose([found[f"train:{i}"] for i in study.train_index], shares, rtol=1e-5, atol=1e-6)
+    assert not any(key.startswith("test:") for key in found)

@@ -19,7 +19,14 @@ NOBODYS = {
     "removal_trial._read": "named by the path of a file in the folder",
 }
 #: Arguments that Streamlit leaves out of the name, and the argument that stands in for each.
-STANDS_FOR = {"_chosen": "signature", "_tried": "signature", "_stretch": "factor", "_study": "key"}
+STANDS_FOR = {
+    "_chosen": "signature",
+    "_panels": "signature",
+    "_column": "signature",
+    "_tried": "signature",
+    "_stretch": "factor",
+    "_study": "key",
+}
 #: Dictionaries and lists of a module outlive a session as well.
 FILLED = {"quoting._asked": "its entries are named by folder", "shell._spared": "titles of pages"}
 WHOSE = {"str(ntkviz_home())", "home", "str(home)", "str(cached.store().home)"}
