@@ -119,11 +119,11 @@ def study(home: Path, folder: Path, n: int) -> str:
 
 def pictures(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits of 8 x 8 pixels, each shifted by up to a pixel and with noise: float32 ``[n, 8, 8]`` and their labels."""
-    rng, digits = np.random.default_rng(0), load_digits()
-    order = rng.integers(0, len(digits.images), n)
-    moved = [shift(digits.images[i] / 16, rng.uniform(-1, 1, 2), order=1) for i in order]
+    rng, (images, labels) = np.random.default_rng(0), load_digits(return_X_y=True)
+    order = rng.integers(0, len(images), n)
+    moved = [shift(np.asarray(images)[i].reshape(8, 8) / 16, rng.uniform(-1, 1, 2), order=1) for i in order]
     noise = rng.normal(scale=0.05, size=(n, 8, 8))
-    return (np.array(moved) + noise).astype(np.float32), digits.target[order].astype(np.int64)
+    return (np.array(moved) + noise).astype(np.float32), np.asarray(labels)[order].astype(np.int64)
 
 
 def timed(browser: Any, url: str, key: str, times: int) -> list[dict[str, Any]]:
@@ -170,15 +170,17 @@ def clicked(page: Page, split: str) -> tuple[float, float]:
         page.mouse.move(x - 2, y - 2)
         page.mouse.move(x, y)
         page.wait_for_timeout(200)  # Plotly names the point under the mouse before it takes a click for one
+        before = page.evaluate(_CARD)
         page.evaluate("() => window.begin()")
         page.mouse.click(x, y)
-        found = page.evaluate(
-            f"async old => {{ try {{ return await Promise.race([window.until(() => ({_STAR})(old)), new Promise(r => setTimeout(() => r(-1), 5000))]); }} catch {{ return -1; }} }}",
-            old,
+        card, star = page.evaluate(
+            f"async ([old, card]) => {{ const first = test => Promise.race([window.until(test), new Promise(r => setTimeout(() => r(-1), 5000))]); "
+            f"return await Promise.all([first(() => ({_CARD})() !== card), first(() => ({_STAR})(old))]); }}",
+            [old, before],
         )
         quiet(page)
-        if found > 0:  # a dot below another is not hit; then another is tried
-            return found
+        if card > 0 and star > 0:  # a dot below another is not hit; then another is tried
+            return card, star
 
 
 def slid(page: Page, i: int) -> float:
