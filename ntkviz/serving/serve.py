@@ -19,6 +19,8 @@ from ntkviz.studies.store import ntkviz_home
 
 _APP = Path(__file__).resolve().parents[2] / "app.py"
 _LOOK_SECONDS = 0.5
+#: Of a process that serves pages to many: two of them and a job that all use every core make each other wait for seconds.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: A process that ends sooner than this after its start will not do better the next time.
 _LEAST_SECONDS = 5.0
 
@@ -125,7 +127,8 @@ class _Children:
                 self._start(name)
 
     def _start(self, name: str) -> None:
-        environment = {**worker_environment(ntkviz_home()), "PYTHONUNBUFFERED": "1"} if name == "jobs" else dict(os.environ)
+        home = ntkviz_home()
+        environment = {**worker_environment(home), "PYTHONUNBUFFERED": "1"} if name == "jobs" else {**_ONE_THREAD, **os.environ}
         # Behind a door, what Streamlit says of its own address would lead people past it.
         quiet = subprocess.DEVNULL if len(self.commands) > 2 else None
         self._running[name] = (
