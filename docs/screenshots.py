@@ -1,4 +1,4 @@
-"""Screenshots of a running dashboard for README and docs: ``python docs/screenshots.py http://127.0.0.1:8501 [STUDY_KEY]``.
+"""Screenshots of a running dashboard for README and docs: ``python docs/screenshots.py http://127.0.0.1:8501 [STUDY_KEY [POINT]]``.
 
 Needs Debian's chromium and a finished study; looks as a person with a 1280 px window does.
 """
@@ -47,4 +47,4 @@ def main(base: str, query: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"), f"?study={sys.argv[2]}" if len(sys.argv) > 2 else "")
+    main(sys.argv[1].rstrip("/"), "?study={}".format("&point=".join(sys.argv[2:4])) if len(sys.argv) > 2 else "")

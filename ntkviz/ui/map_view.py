@@ -72,7 +72,7 @@ def draw(study: Study, data: Dataset, points: Outcomes, made: dict[str, Made]) -
     """The maps, with the selected point and its neighbours beside."""
     name = state.get("map_colour") or columns.CLASS
     column = columns.column(study, data, points, made, name)
-    cells = st.columns([4, 2, 3], vertical_alignment="bottom")
+    cells = st.columns([11, 4, 5], vertical_alignment="bottom")
     with cells[0]:
         mouse = _mouse()
     kept = _filter(study, data, points, made, cells[1:])
