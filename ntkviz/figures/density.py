@@ -22,7 +22,7 @@ def density_map(
     seed: int = 0,
     method: str = "UMAP",
     selection: Selection | None = None,
-    marked: Sequence[int] | np.ndarray = (),
+    marked: Sequence[object] = (),
 ) -> go.Figure:
     """Counts in cells, with a sample of dots drawn by class. Reads: brighter cells hold more points.
 
@@ -34,8 +34,8 @@ def density_map(
         n_sample: dots drawn; every class keeps its share, at least one.
         seed: of the sample.
         method: for the axis titles.
-        selection: a chosen point and its neighbours, by position 0..n-1, drawn on top with edges.
-        marked: positions of points that are chosen together; framed, of many a sample.
+        selection: a chosen point and its neighbours, drawn on top with edges; ids that are not on the map are left out.
+        marked: ids of points that are chosen together; framed, of many a sample.
 
     Raises:
         ValueError: when lengths differ or a coordinate is not finite.
@@ -43,57 +43,54 @@ def density_map(
     points = palette.finite(xy, "coordinates", (None, 2))
     if ids is not None and len(ids) != len(points):
         raise ValueError(f"Expected one id a point, {len(points)}, got {len(ids)}.")
+    names = range(len(points)) if ids is None else ids
+    fig = go.Figure([_cells(points), *_sample(points, labels, class_names, names, stratified(labels, n_sample, seed=seed))])
+    if len(marked) > n_sample:
+        marked = [marked[i] for i in np.random.default_rng(seed).permutation(len(marked))[:n_sample]]
+    wanted = {*marked, *(() if selection is None else (selection.id, *selection.neighbours))}
+    where = {name: (float(x), float(y)) for name, (x, y) in zip(names, points, strict=True) if name in wanted} if wanted else {}
+    marks.frames(fig, where, marked, {})
+    if selection is not None:
+        marks.neighbours(fig, where, selection, {})
+    for number, update in enumerate((fig.update_xaxes, fig.update_yaxes), 1):
+        title = f"{palette.short(method, 24)} axis {number} (no unit)"
+        update(title_text=title, showticklabels=False, showgrid=False, zeroline=False)
+    return palette.theme(fig, height=560)
+
+
+def _cells(points: np.ndarray) -> go.Heatmap:
+    """How many points stand in each cell, as powers of ten."""
     counts, x_edges, y_edges = np.histogram2d(points[:, 0], points[:, 1], bins=BINS)
-    fig = go.Figure(
-        go.Heatmap(
-            z=[[round(float(np.log10(v)), 3) if v else None for v in row] for row in counts.T],
-            x=(x_edges[1:] + x_edges[:-1]) / 2,
-            y=(y_edges[1:] + y_edges[:-1]) / 2,
-            colorscale=palette.SEQUENTIAL_MARKS,
-            hoverinfo="skip",
-            colorbar={"title": {"text": "points a cell<br>(log10)"}, "thickness": 10, "outlinewidth": 0},
-        )
+    return go.Heatmap(
+        z=[[round(float(np.log10(v)), 3) if v else None for v in row] for row in counts.T],
+        x=(x_edges[1:] + x_edges[:-1]) / 2,
+        y=(y_edges[1:] + y_edges[:-1]) / 2,
+        colorscale=palette.SEQUENTIAL_MARKS,
+        hoverinfo="skip",
+        colorbar={"title": {"text": "points a cell<br>(log10)"}, "thickness": 10, "outlinewidth": 0},
     )
-    chosen = stratified(labels, n_sample, seed=seed)
+
+
+def _sample(
+    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], names: Sequence[object], chosen: np.ndarray
+) -> list[go.Scattergl]:
+    """The dots of the sample, a trace a class."""
     palette.class_of(np.asarray(labels)[chosen], class_names, len(chosen))
+    traces = []
     for c in np.unique(labels).tolist():
         inside = chosen[np.asarray(labels)[chosen] == c]
-        fig.add_trace(
+        traces.append(
             go.Scattergl(
                 x=points[inside, 0].astype(np.float32),
                 y=points[inside, 1].astype(np.float32),
                 mode="markers",
                 name=palette.short(class_names[c], 20),
                 marker={"size": 4, "color": palette.colour(c), "symbol": palette.symbol(c), "opacity": 0.6},
-                customdata=[[i if ids is None else ids[i]] for i in inside.tolist()],
+                customdata=[[names[i]] for i in inside.tolist()],
                 hovertemplate="point %{customdata[0]}",
             )
         )
-    if len(marked) > n_sample:
-        marked = np.random.default_rng(seed).permutation(np.asarray(marked))[:n_sample]
-    _over(fig, points, ids, [int(i) for i in marked], selection)
-    fig.update_xaxes(
-        title_text=f"{palette.short(method, 24)} axis 1 (no unit)", showticklabels=False, showgrid=False, zeroline=False
-    )
-    fig.update_yaxes(
-        title_text=f"{palette.short(method, 24)} axis 2 (no unit)", showticklabels=False, showgrid=False, zeroline=False
-    )
-    return palette.theme(fig, height=560)
-
-
-def _over(
-    fig: go.Figure, points: np.ndarray, ids: Sequence[object] | None, marked: list[int], selection: Selection | None
-) -> None:
-    """Frames and edges, by position; what they are called is their id."""
-
-    def name(i: object) -> object:
-        return i if ids is None else ids[int(str(i))]
-
-    shown = [*marked, *([] if selection is None else [int(str(i)) for i in (selection.id, *selection.neighbours)])]
-    where = {name(i): (float(points[i, 0]), float(points[i, 1])) for i in shown}
-    marks.frames(fig, where, [name(i) for i in marked], {})
-    if selection is not None:
-        marks.neighbours(fig, where, Selection(name(selection.id), [name(i) for i in selection.neighbours]), {})
+    return traces
 
 
 def reading_density(labels: np.ndarray, *, n_sample: int = 2000, method: str = "UMAP") -> str:

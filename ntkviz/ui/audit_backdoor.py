@@ -1,5 +1,7 @@
 """The audit for a backdoor on the page Audit: which training points carry a common misbehaviour."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,7 +14,7 @@ from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import audited, fixes, layout, selection, state
 from ntkviz.ui.audit_suspects import suspected
-from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.selection import count
 from ntkviz.ui.text import escape, number, percent
 
@@ -144,16 +146,17 @@ def _drawn(study: Study, data: Dataset, found: Carriers, truth: np.ndarray | Non
                 "group": np.arange(len(found.points)) < found.size,
             }
         )
-        layout.figure(steady(fig), reading, table, key=CHART, on_select=_clicked, selection_mode="points")
+        layout.figure(
+            steady(fig),
+            reading,
+            table,
+            key=CHART,
+            on_select=partial(selection.follow_click, CHART, "train"),
+            selection_mode="points",
+        )
     with right:
         proposed = group_fixes(study, found)
         shown = proposed[:12]
         st.markdown(f"**The {len(shown)} strongest of the {found.size} before the cut**")
         fixes.checklist(study, data, shown, key=f"carrier_{found.target}")
         fixes.everything_button(study, proposed, key="all_carriers", label=f"Take all {found.size} before the cut")
-
-
-def _clicked() -> None:
-    point = clicked(CHART)
-    if point is not None:
-        selection.walk(f"train:{point}")

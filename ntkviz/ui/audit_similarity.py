@@ -1,5 +1,7 @@
 """The audits by similarity alone on the page Audit: near duplicates, prototypes and outliers."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,7 +15,7 @@ from ntkviz.figures import audit as figures
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import audited, fixes, layout, selection, state
-from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.point_picker import example_rows, tiles
 from ntkviz.ui.text import escape, number, percent
 
@@ -201,7 +203,9 @@ def _density(study: Study, found: Typicality) -> None:
             "similarity to its class": found.density[order],
         }
     )
-    layout.figure(steady(fig), reading, table, key=CHART, on_select=_clicked, selection_mode="points")
+    layout.figure(
+        steady(fig), reading, table, key=CHART, on_select=partial(selection.follow_click, CHART, "train"), selection_mode="points"
+    )
 
 
 def _outliers(study: Study, data: Dataset, found: Typicality, label: int) -> None:
@@ -211,9 +215,3 @@ def _outliers(study: Study, data: Dataset, found: Typicality, label: int) -> Non
     st.caption(f"{len(mine)} lie {number(OUTLIER_FROM)} spreads or more below the median of the class. {OUTLIERS.caveat}")
     proposed = outlier_fixes(found, mine[:12])
     fixes.checklist(study, data, proposed, key=f"outlier_{label}")
-
-
-def _clicked() -> None:
-    point = clicked(CHART)
-    if point is not None:
-        selection.walk(f"train:{point}")

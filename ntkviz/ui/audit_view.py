@@ -1,5 +1,7 @@
 """The page Audit: suspicious labels, carriers of a backdoor, copies, what is typical; each with what to do about it."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -15,7 +17,7 @@ from ntkviz.types import Dataset
 from ntkviz.ui import audited, fixes, gates, layout, point_card, selection, state
 from ntkviz.ui.audit_backdoor import backdoor
 from ntkviz.ui.audit_similarity import copies, typical
-from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.point_picker import meta_columns
 from ntkviz.ui.text import escape, percent
 
@@ -83,7 +85,9 @@ def labels(study: Study, data: Dataset) -> None:
             unit=info.title,
         )
         reading = figures.reading_suspicion(found.scores, cut=found.cut, cut_name="contradicted", planted=truth)
-        layout.figure(steady(fig), reading, key=CHART, on_select=_clicked, selection_mode="points")
+        layout.figure(
+            steady(fig), reading, key=CHART, on_select=partial(selection.follow_click, CHART, "train"), selection_mode="points"
+        )
         layout.data_table(label_table(study, data, found), key="label_scores", label="All training labels with their scores")
         for note in found.notes:
             st.caption(escape(note))
@@ -230,9 +234,3 @@ def ranking_table(found: dict[str, Ranking]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).sort_values("AUC", ascending=False, ignore_index=True)
-
-
-def _clicked() -> None:
-    point = clicked(CHART)
-    if point is not None:
-        selection.walk(f"train:{point}")

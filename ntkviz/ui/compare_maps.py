@@ -1,5 +1,7 @@
 """Maps of several kernels on the page Compare, laid over each other, with one selection and each kernel's own neighbours."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -10,7 +12,7 @@ from ntkviz.figures import embedding as figures
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.ui import cached, gates, layout, maps, selection, state
-from ntkviz.ui.clicks import chosen_row, clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.compare_choice import Side, same_points
 
 MAPS, CHART, TABLE = "compare_maps", "compare_map_chart", "compare_moved"
@@ -47,7 +49,13 @@ def aligned_maps(study: Study, found: list[Side]) -> None:
     focus = selection.focus(base) if own else None
     panels = {side.title: _points(base, one) for side, one in zip(fits, made, strict=True)}
     fig = figures.map_panels(panels, class_names=base.class_names, selection=_selections(base, fits, focus))
-    layout.figure(steady(fig), _reading(fits, made), key=CHART, on_select=_taken if own else "ignore", selection_mode="points")
+    layout.figure(
+        steady(fig),
+        _reading(fits, made),
+        key=CHART,
+        on_select=partial(selection.follow_click, CHART, None, MAPS) if own else "ignore",
+        selection_mode="points",
+    )
     st.caption(
         "Each map is turned, mirrored, moved and enlarged as a whole to fit the first (orthogonal Procrustes with scale), and nothing else: what still differs "
         "differs between the kernels. A click selects the point on all maps; lines lead to its true neighbours in each kernel."
@@ -100,13 +108,6 @@ def _reading(fits: list[Side], made: list[AlignedMap]) -> str:
     )
 
 
-def _taken() -> None:
-    """Select the point that was clicked."""
-    point = clicked(CHART)
-    if point is not None:
-        selection.walk(point, MAPS)
-
-
 def _moved(base: Study, fits: list[Side], made: list[AlignedMap], *, own: bool) -> None:
     """The training points that stand elsewhere on the other maps, farthest first; a row selects its point."""
     far = np.stack([one.moved for one in made[1:]], axis=1)
@@ -120,16 +121,11 @@ def _moved(base: Study, fits: list[Side], made: list[AlignedMap], *, own: bool) 
         }
     )
 
-    def pick() -> None:
-        row = chosen_row(TABLE)
-        if row is not None:
-            selection.walk(f"train:{base.train_index[order[row]]}", MAPS)
-
     st.markdown("**Training points that moved most**, in radii of the first map:")
     st.dataframe(
         table,
         key=TABLE,
-        on_select=pick if own else "ignore",
+        on_select=partial(selection.follow_row, TABLE, base.train_index[order], "train", MAPS) if own else "ignore",
         selection_mode="single-row",
         hide_index=True,
         height=260,

@@ -1,5 +1,7 @@
 """Agreement of neighbours on the page Compare: do kernels name the same training points near a test point?"""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,7 +11,6 @@ from ntkviz.figures.overlap import overlap_heatmap, reading_overlap
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.ui import cached, gates, layout, selection, state
-from ntkviz.ui.clicks import chosen_row
 from ntkviz.ui.compare_choice import Side, same_points
 from ntkviz.ui.point_picker import named_table
 
@@ -70,16 +71,11 @@ def _apart(base: Study, each: np.ndarray, *, own: bool) -> None:
         }
     )
 
-    def pick() -> None:
-        row = chosen_row(TABLE)
-        if row is not None:
-            selection.walk(f"test:{base.test_index[order[row]]}", NEIGHBOURS)
-
     st.markdown("**Test points where the kernels disagree most**")
     st.dataframe(
         table,
         key=TABLE,
-        on_select=pick if own else "ignore",
+        on_select=partial(selection.follow_row, TABLE, base.test_index[order], "test", NEIGHBOURS) if own else "ignore",
         selection_mode="single-row",
         hide_index=True,
         height=330,

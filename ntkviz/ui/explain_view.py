@@ -1,5 +1,7 @@
 """The page Explain: one prediction, the training examples that it is the sum of, and how far to believe it."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -15,7 +17,7 @@ from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import gates, layout, media, selection, state, take_away
 from ntkviz.ui.carried import concentration_metrics, cumulative
-from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.kernels_asked import other_kernels
 from ntkviz.ui.layers_view import which_layers
 from ntkviz.ui.point_card import training_card
@@ -192,7 +194,13 @@ def strongest(study: Study, data: Dataset, found: Explanation, k: int) -> None:
             found.shares, labels=labels, class_names=names, target=target, ids=ids, k=k, unit="share in the score"
         )
         reading = attribution.reading_distribution(found.shares, labels=labels, class_names=names, target=target, k=k)
-        layout.figure(steady(fig), reading, key="distribution", on_select=_clicked, selection_mode="points")
+        layout.figure(
+            steady(fig),
+            reading,
+            key="distribution",
+            on_select=partial(selection.follow_click, "distribution", "train", selection.EXPLAIN),
+            selection_mode="points",
+        )
     table = example_table(study, data, found, np.argsort(-np.abs(found.shares), kind="stable"))
     st.caption(
         attribution.reading_strongest(found.shares, labels=labels, class_names=names, target=target, k=k).replace("*", "\\*")
@@ -297,12 +305,6 @@ def example_table(study: Study, data: Dataset, found: Explanation, order: np.nda
             **meta_columns(data, "train", ids),
         }
     )
-
-
-def _clicked() -> None:
-    point = clicked("distribution")
-    if point is not None:
-        selection.walk(f"train:{point}", selection.EXPLAIN)
 
 
 def _contrast(study: Study, m: int, label: int) -> int | None:

@@ -1,5 +1,7 @@
 """The page "Can I trust it?": does the surrogate stand for the network, where does it not, and what nobody checked."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,7 +15,7 @@ from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
 from ntkviz.ui import cached, gates, layout, media, selection, state
-from ntkviz.ui.clicks import chosen_row, clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
 from ntkviz.ui.plane_view import axes_note
@@ -79,7 +81,7 @@ def scatter(study: Study, data: Dataset, points: Outcomes) -> None:
             reading,
             point_table(study, points),
             key="log_odds",
-            on_select=lambda: _clicked("log_odds"),
+            on_select=partial(selection.follow_click, "log_odds", "test", *SHOWING),
             selection_mode="points",
         )
     with right:
@@ -135,7 +137,7 @@ def disagreements(study: Study, data: Dataset, points: Outcomes) -> None:
             table,
             key="disagreements",
             hide_index=True,
-            on_select=lambda: _picked("disagreements", ids),
+            on_select=partial(selection.follow_row, "disagreements", ids, "test", *SHOWING),
             selection_mode="single-row",
             row_height=44 if data.kind == "image" else None,
             height=320,
@@ -250,7 +252,11 @@ def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
     )
     reading = reading_panels(rows)
     layout.figure(
-        steady(fig), reading, key="log_odds_panels", on_select=lambda: _clicked("log_odds_panels"), selection_mode="points"
+        steady(fig),
+        reading,
+        key="log_odds_panels",
+        on_select=partial(selection.follow_click, "log_odds_panels", "test", *SHOWING),
+        selection_mode="points",
     )
     several = [m for row in rows for m in charted(row.fidelity, row.title)]
     layout.figure(figures.metric_intervals(several), figures.reading_metrics(several), key="measures_compared")
@@ -383,17 +389,3 @@ def _fit_more(study: Study, rows: list[Compared]) -> None:
 def _point_columns(data: Dataset) -> dict:
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in ("network log-odds", "surrogate log-odds")}
     return {"picture": picture_column(data), "id": st.column_config.NumberColumn(format="%d"), **numbers}
-
-
-def _clicked(key: str) -> None:
-    """Remember the point that was clicked on a chart."""
-    point = clicked(key)
-    if point is not None:
-        selection.walk(f"test:{point}", *SHOWING)
-
-
-def _picked(key: str, ids: np.ndarray) -> None:
-    """Remember the point of the row that was chosen."""
-    row = chosen_row(key)
-    if row is not None:
-        selection.walk(f"test:{ids[row]}", *SHOWING)

@@ -1,6 +1,7 @@
 """Where kernels disagree most: all test points by how many of their strongest training examples stay the same under other kernels."""
 
 import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from ntkviz.types import Dataset
 from ntkviz.ui import asked as numbers
 from ntkviz.ui import layout, selection
 from ntkviz.ui.asked import KINDS, Asked
-from ntkviz.ui.clicks import chosen_row
 from ntkviz.ui.point_picker import picture, picture_column
 from ntkviz.ui.text import escape
 
@@ -107,11 +107,6 @@ def _pick(table: pd.DataFrame, data: Dataset) -> None:
     ids = shown["id"].to_numpy()
     key = f"apart_{zlib.crc32(ids.tobytes())}"
 
-    def choose() -> None:
-        row = chosen_row(key)
-        if row is not None:
-            selection.walk(f"test:{ids[row]}")
-
     config: dict[str, Any] = {
         "picture": picture_column(data),
         "id": st.column_config.NumberColumn(format="%d", width=56),
@@ -127,7 +122,7 @@ def _pick(table: pd.DataFrame, data: Dataset) -> None:
     st.dataframe(
         shown.assign(picture=[picture(data, "test", int(i)) for i in ids])[["picture", *shown.columns]],
         key=key,
-        on_select=choose,
+        on_select=partial(selection.follow_row, key, ids, "test"),
         selection_mode="single-row",
         hide_index=True,
         height=330,

@@ -41,15 +41,15 @@ def map_figure(
     chosen = selection.focus(study)
     near = maps.nearest_training(study, *chosen, k=int(state.get("map_edges", 8)))[0] if chosen else np.array([], int)
     sets = {split: selection.members(study, split) for split in ("train", "test")}
-    train, test = next(iter(panels.values()))
-    if len(train.xy) + (0 if test is None else len(test.xy)) > figures.MAX_POINTS:
-        fig, reading = _density(study, panels, chosen, near, sets)
-        return steady(fig).update_layout(dragmode=dragmode), reading
     rings = None
     if chosen:
         index = study.train_index if chosen[0] == "train" else study.test_index
         rings = figures.Selection(f"{chosen[0]}:{index[chosen[1]]}", [f"train:{i}" for i in study.train_index[near]])
     marked = [f"train:{i}" for i in study.train_index[sets["train"]]] + [f"test:{i}" for i in study.test_index[sets["test"]]]
+    train, test = next(iter(panels.values()))
+    if len(train.xy) + (0 if test is None else len(test.xy)) > figures.MAX_POINTS:
+        fig, reading = _density(study, panels, rings, marked)
+        return steady(fig).update_layout(dragmode=dragmode), reading
     over = steady(figures.map_marks(panels, selection=rings, marked=marked))
     base = _base(str(ntkviz_home()), study.key, _signature(made, panels, name), panels, column, tuple(made))
     return Layered(base, over, dragmode=dragmode), _reading(panels, made, column)
@@ -75,30 +75,16 @@ def _base(
 
 
 def _density(
-    study: Study, panels: dict[str, Panel], chosen: tuple[str, int] | None, near: np.ndarray, sets: dict[str, np.ndarray]
+    study: Study, panels: dict[str, Panel], rings: figures.Selection | None, marked: list[str]
 ) -> tuple["go.Figure", str]:
-    """The first of the maps as counts in cells with a sample of dots; training points first, then test points."""
-    method, (train, test) = next(iter(panels.items()))
-    splits = [train] if test is None else [train, test]
-    xy, labels = (np.concatenate([getattr(points, name) for points in splits]) for name in ("xy", "labels"))
-    shown = np.concatenate([np.ones(len(p.xy), bool) if p.shown is None else p.shown for p in splits])
-    ids = np.array([key for points in splits for key in points.names()], dtype=object)
-    place = np.cumsum(shown) - 1  # where a point stands among those that are shown
-    kept = {"train": 0, "test": len(train.xy)}
-    marked = np.concatenate([sets[p.split] + kept[p.split] for p in splits])
-    ring = None
-    if chosen and chosen[0] in {p.split for p in splits} and shown[chosen[1] + kept[chosen[0]]]:
-        ring = figures.Selection(int(place[chosen[1] + kept[chosen[0]]]), [int(place[i]) for i in near if shown[i]])
-    fig = density_map(
-        xy[shown],
-        labels[shown],
-        study.class_names,
-        ids=ids[shown].tolist(),
-        method=method,
-        selection=ring,
-        marked=place[marked[shown[marked]]],
-    )
-    return fig, reading_density(labels[shown], method=method)
+    """The first of the maps as counts in cells with a sample of dots, of the points that a filter leaves."""
+    method, splits = next(iter(panels.items()))
+    present = [(points, np.ones(len(points.xy), bool) if points.shown is None else points.shown) for points in splits if points]
+    xy = np.concatenate([points.xy[shown] for points, shown in present])
+    labels = np.concatenate([np.asarray(points.labels)[shown] for points, shown in present])
+    ids = [name for points, shown in present for name, stays in zip(points.names(), shown, strict=True) if stays]
+    fig = density_map(xy, labels, study.class_names, ids=ids, method=method, selection=rings, marked=marked)
+    return fig, reading_density(labels, method=method)
 
 
 def _reading(panels: dict, made: dict[str, Made], column: figures.Column | None) -> str:

@@ -4,6 +4,7 @@ import base64
 import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,18 +142,13 @@ def example_rows(
         return
     key = f"{walk[0]}_{zlib.crc32(ids.tobytes())}"  # rows mean other points in another list
 
-    def go() -> None:
-        rows = st.session_state[key]["selection"]["rows"]
-        if rows:
-            selection.walk(f"{split}:{ids[rows[0]]}", *walk[1:])
-
     st.dataframe(
         table,
         hide_index=True,
         column_config=config,
         alt=f"{alt} Choose a row to look at the point.",
         key=key,
-        on_select=go,
+        on_select=partial(selection.follow_row, key, ids, split, *walk[1:]),
         selection_mode="single-row",
     )
 

@@ -1,5 +1,7 @@
 """The first tab of Explain: which training examples matter, by what would change without them."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -14,7 +16,7 @@ from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import Dataset
 from ntkviz.ui import layout, selection
 from ntkviz.ui.carried import concentration_metrics, cumulative
-from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.companion import companion, effects_of, removal_effects
 from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
 from ntkviz.ui.text import escape, number, percent
@@ -51,7 +53,13 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
             unit=f"removal effect on the {_unit(ready.surrogate.kind)}",
         )
         words = reading(study, values, found)
-        layout.figure(steady(fig), words, key=CHART, on_select=_clicked, selection_mode="points")
+        layout.figure(
+            steady(fig),
+            words,
+            key=CHART,
+            on_select=partial(selection.follow_click, CHART, "train", selection.EXPLAIN),
+            selection_mode="points",
+        )
     if np.abs(values).sum() > 0:
         concentration_metrics(values, "effects")
         with st.expander("How many examples hold how much of all effects", icon=":material/stacked_line_chart:"):
@@ -123,12 +131,6 @@ def _examples(study: Study, data: Dataset, found: Explanation, values: np.ndarra
     }
     formats = {"effect": "%+.3g", "similarity": "%.3f"}
     example_rows(data, "train", ids, columns, formats=formats, walk=("effect", selection.EXPLAIN))
-
-
-def _clicked() -> None:
-    point = clicked(CHART)
-    if point is not None:
-        selection.walk(f"train:{point}", selection.EXPLAIN)
 
 
 def _caption(study: Study, data: Dataset, found: Explanation, values: np.ndarray, i: int) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from ntkviz.studies.study import Study
 from ntkviz.ui import state
+from ntkviz.ui.clicks import chosen_row, clicked
 from ntkviz.ui.text import escape
 
 Split = Literal["train", "test"]
@@ -59,6 +60,33 @@ def walk(key: str, *fragments: str) -> None:
     """
     look_at(key)
     redraw(*fragments)
+
+
+def follow_click(chart: str, split: Split | None, *fragments: str) -> None:
+    """Look at the point that was clicked on a chart, for ``on_select``.
+
+    Args:
+        chart: its key.
+        split: that its dots' ids are of; None where they are "test:ID" and "train:ID".
+        *fragments: as in :func:`walk`.
+    """
+    point = clicked(chart)
+    if point is not None:
+        walk(point if split is None else f"{split}:{point}", *fragments)
+
+
+def follow_row(table: str, points: np.ndarray, split: Split, *fragments: str) -> None:
+    """Look at the point of the row that was chosen in a table, for ``on_select``.
+
+    Args:
+        table: its key.
+        points: ids, one a row.
+        split: of the ids.
+        *fragments: as in :func:`walk`.
+    """
+    row = chosen_row(table)
+    if row is not None:
+        walk(f"{split}:{points[row]}", *fragments)
 
 
 def redraw(*fragments: str) -> None:

@@ -192,8 +192,8 @@ def test_what_a_filter_leaves_out_is_grey_and_cannot_be_clicked() -> None:
 def test_a_density_names_its_marks_by_the_ids_of_its_points() -> None:
     rng = np.random.default_rng(0)
     xy, ids = rng.normal(size=(300, 2)), [f"train:{i + 7}" for i in range(300)]
-    chosen = Selection(5, [8, 2])
-    figure: Any = density.density_map(xy, np.zeros(300, int), ["a"], ids=ids, n_sample=50, selection=chosen, marked=[11, 12])
+    chosen = Selection(ids[5], [ids[8], ids[2]])
+    figure: Any = density.density_map(xy, np.zeros(300, int), ["a"], ids=ids, n_sample=50, selection=chosen, marked=ids[11:13])
     by_name = {trace.name: trace for trace in figure.data}
     assert [row[0] for row in by_name["selected point"].customdata] == ["train:12"]
     assert [row[0] for row in by_name["its nearest in the kernel's space"].customdata] == ["train:15", "train:9"]

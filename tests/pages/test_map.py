@@ -219,3 +219,19 @@ def test_training_points_are_coloured_by_their_share_in_the_explained_prediction
             found |= {row[0]: v for row, v in zip(trace["customdata"], numbers(trace["marker"]["color"]), strict=True)}
     np.testing.assert_allclose([found[f"train:{i}"] for i in study.train_index], shares, rtol=1e-5, atol=1e-6)
     assert not any(key.startswith("test:") for key in found)
+
+
+def test_more_points_than_a_browser_can_draw_are_a_density_with_the_same_selection(made, open_page, monkeypatch):
+    from ntkviz.figures import embedding
+
+    monkeypatch.setattr(embedding, "MAX_POINTS", 50)
+    study = Store(made.home).load_study(made.keys["digits"])
+    chosen = [int(i) for i in study.train_index[[2, 9]]]
+    app = open_page("map", study=study.key, point=str(study.test_index[4]), train_set=".".join(map(str, chosen)))
+    spec = chart(app, "map_chart")
+    assert spec["data"][0]["type"] == "heatmap"
+    star, near = overlay(spec)
+    assert star == [f"test:{study.test_index[4]}"]
+    assert near == [f"train:{i}" for i in study.train_index[np.argsort(-study.rows[4], kind="stable")[:8]]]
+    framed = next(trace for trace in spec["data"] if trace.get("name") == "chosen together")
+    assert {row[0] for row in framed["customdata"]} == {f"train:{i}" for i in chosen}
