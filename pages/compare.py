@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import compare_choice, compare_fidelity, compare_maps, compare_neighbours, gates, layout, sweep_view
+from ntkviz.ui import compare_choice, compare_fidelity, compare_maps, compare_neighbours, gates, layout, state, sweep_view
 from ntkviz.ui import compare_view as view
 
 study = gates.need_study()
@@ -13,7 +13,7 @@ with gates.guarded():
         st.subheader("Fidelity against cost", anchor="cost")
         compare_fidelity.fidelity_and_cost(found)
     names = ["What differs", "Matrices and spectra", "Maps", "Neighbours", "Projection size"] if several else ["Projection size"]
-    tabs = dict(zip(names, st.tabs(names, key="compare_tab", on_change="rerun"), strict=True))
+    tabs = dict(zip(names, state.tabs(names, key="compare_tab"), strict=True))
     draw = {
         "What differs": lambda: compare_fidelity.differences(found),
         "Matrices and spectra": lambda: view.matrices(found),

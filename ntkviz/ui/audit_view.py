@@ -44,7 +44,7 @@ def scope(study: Study, data: Dataset) -> None:
 
 def audits(study: Study, data: Dataset) -> None:
     """The four audits, one at a time; only the one that is open is computed."""
-    tabs = st.tabs(["Mislabels", "Backdoor", "Duplicates", "Prototypes and outliers"], key="audit_tab", on_change="rerun")
+    tabs = state.tabs(["Mislabels", "Backdoor", "Duplicates", "Prototypes and outliers"], key="audit_tab")
     for tab, draw in zip(tabs, (labels, backdoor, copies, typical), strict=True):
         if tab.open:
             with tab:

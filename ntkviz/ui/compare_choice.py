@@ -11,8 +11,8 @@ from ntkviz.studies.store import StudyEntry, ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.ui import cached, gates, state
+from ntkviz.ui.address import SHORT_KEY
 from ntkviz.ui.kernel_facts import Shown
-from ntkviz.ui.keys import SHORT_KEY
 from ntkviz.ui.text import escape
 
 FEWEST, MOST = 2, 6

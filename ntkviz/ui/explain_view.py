@@ -86,7 +86,7 @@ def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
     found, k = choose_question(study, points, m)
     take_away.explanation_menu(study, data, m, found, k)
     walked_to(study, data, found)
-    matter, strong, added, spread, near, deep, others = st.tabs(
+    matter, strong, added, spread, near, deep, others = state.tabs(
         [
             "Which examples matter",
             "Strongest shares",
@@ -97,7 +97,6 @@ def explain(study: Study, data: Dataset, points: Outcomes, m: int) -> None:
             "Other kernels",
         ],
         key="explain_tab",
-        on_change="rerun",
     )
     if matter.open:
         with matter:

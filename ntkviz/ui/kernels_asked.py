@@ -1,5 +1,7 @@
 """The tab "Other kernels" of Explain: the same question put to several kernels, side by side."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -14,8 +16,9 @@ from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import asked as numbers
 from ntkviz.ui import kernels_view, layout, selection, state
+from ntkviz.ui.address import SHORT_KEY
 from ntkviz.ui.asked import KINDS, Asked
-from ntkviz.ui.clicks import chosen_row, clicked, steady
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.kernels_apart import apart, usual_agreement
 from ntkviz.ui.measures import measure
 from ntkviz.ui.point_picker import example_rows, named_table, tiles
@@ -84,17 +87,18 @@ def _alone(study: Study) -> None:
 
 def _choose(known: list[numbers.Candidate]) -> list[str]:
     """Keys of the others to ask."""
-    titles = {one.key: one.title for one in known[1:]}
-    return state.sticky(
+    titles, keys = {one.key[:SHORT_KEY]: one.title for one in known[1:]}, {one.key[:SHORT_KEY]: one.key for one in known[1:]}
+    chosen = state.sticky(
         st.multiselect,
         "Ask these too",
         key="asked_studies",
-        default=numbers.at_first(known),
+        default=[key[:SHORT_KEY] for key in numbers.at_first(known)],
         options=list(titles),
         format_func=lambda key: titles.get(key, key),
         max_selections=numbers.MOST - 1,
         help="Finished studies of the same model and the same points: another kernel, another form of it, or another surrogate on it.",
     )
+    return [keys[key] for key in chosen]
 
 
 def _kind(asked: list[Asked]) -> str:
@@ -191,7 +195,7 @@ def _row(asked: list[Asked], data: Dataset, values: np.ndarray, lists: list[np.n
                     f"**{values[j, i]:+.2g}**  \n{escape(name)}{mark}"
                     for i, name, mark in zip(chosen, labels, marks, strict=True)
                 ]
-                tiles(data, "train", ids, words, width=52)
+                tiles(data, "train", ids, words, width=52, walk=(f"asked_{side}_{j}", selection.EXPLAIN))
                 continue
             columns = {"value": values[j, chosen], "label": labels, "named by": [f"{times[i]} of {len(asked)}" for i in chosen]}
             example_rows(data, "train", ids, columns, formats={"value": "%+.3g"}, walk=(f"asked_{side}_{j}", selection.EXPLAIN))
@@ -214,26 +218,17 @@ def _moves(study: Study, asked: list[Asked], found: Moved, kind: str) -> None:
         ids=ids.tolist(),
         signed=kind != "similarity",
     )
-
-    def go(point: str | int | None) -> None:
-        if point is not None:
-            selection.walk(f"train:{point}", selection.EXPLAIN)
-
-    layout.figure(steady(fig), reading, key=CHART, on_select=lambda: go(clicked(CHART)), selection_mode="points")
+    click = partial(selection.follow_click, CHART, "train", selection.EXPLAIN)
+    layout.figure(steady(fig), reading, key=CHART, on_select=click, selection_mode="points")
     ranks = {f"rank: {title}": found.ranks[j] for j, title in enumerate(titles)}
     table = pd.DataFrame({"training point": ids, "label": [study.class_names[c] for c in labels], **ranks})
     key = f"{TABLE}_{'_'.join(one.study.key[:6] for one in asked)}_{kind}_{len(ids)}"
-
-    def choose() -> None:
-        row = chosen_row(key)
-        go(None if row is None else int(ids[row]))
-
     with st.expander(f"Table ({len(table):,} rows)", icon=":material/table_rows:"):
         st.dataframe(
             table,
             hide_index=True,
             key=key,
-            on_select=choose,
+            on_select=partial(selection.follow_row, key, ids, "train", selection.EXPLAIN),
             selection_mode="single-row",
             alt="Ranks; choose a row to look at the example.",
         )

@@ -12,6 +12,7 @@ from ntkviz.studies.quote import quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.study import Study
 from ntkviz.ui import cached, gates, kernel_facts, layout, quick, state
+from ntkviz.ui.address import SHORT_KEY
 from ntkviz.ui.kernel_facts import Facts, Shown
 from ntkviz.ui.point_picker import named_table
 from ntkviz.ui.text import escape, span
@@ -72,7 +73,7 @@ def choose(found: list[Finished], study: Study) -> tuple[list[Finished], bool]:
     Returns:
         The kernels chosen (never none), and True for cosine.
     """
-    names = {kernel.key: kernel.title for kernel in found}
+    names = {kernel.key[:SHORT_KEY]: kernel.title for kernel in found}
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         shown = state.sticky(
@@ -96,7 +97,7 @@ def choose(found: list[Finished], study: Study) -> tuple[list[Finished], bool]:
             required=True,
             help="Cosine: every point has length one, only the angle between gradients counts. Raw: long gradients weigh more.",
         )
-    chosen = [kernel for kernel in found if kernel.key in shown][: matrix.MAX_PANELS]
+    chosen = [kernel for kernel in found if kernel.key[:SHORT_KEY] in shown][: matrix.MAX_PANELS]
     return chosen or found[: matrix.MAX_PANELS], form == "cosine"
 
 

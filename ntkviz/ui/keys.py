@@ -1,7 +1,5 @@
 """What the pages remember between reruns, by name. :mod:`ntkviz.ui.state` refuses any other name."""
 
-from collections.abc import Callable
-
 #: Of the studies, server and layout.
 STUDY_KEYS = {
     "study": "key (sha256) of the study that all pages show",
@@ -35,10 +33,11 @@ STUDY_KEYS = {
 
 #: Of the pages kernels, fidelity, explain, map and learn: one row a value that outlives a rerun.
 VIEW_KEYS: dict[str, str] = {
-    "kernels_shown": "kernels that the page Kernels compares, by key",
+    "kernels_shown": "kernels that the page Kernels compares, by the beginnings of their keys",
     "kernel_form": "whether the page Kernels shows cosines or raw values",
     "similarity_kernel": "kernel whose similarity between classes is shown",
     "compare": "studies that the page Compare lays side by side, by the beginnings of their keys",
+    "compare_tab": "part of the page Compare that is open",
     "compare_measure": "measure of fidelity that is drawn there against the cost",
     "compare_cost": "what counts as the cost: seconds or memory",
     "compare_method": "how the maps are drawn there",
@@ -53,8 +52,9 @@ VIEW_KEYS: dict[str, str] = {
     "explain_for": "study and test point that the class chosen on the page Explain belongs to",
     "explain_class": "class that the page Explain explains",
     "explain_against": "class that it is compared with",
-    "asked_studies": "other finished studies of the same points that the page Explain puts the same question to, by key",
+    "asked_studies": "other finished studies of the same points that the page Explain puts the same question to, by the beginnings of their keys",
     "asked_kind": "what is compared there: removal effects, shares or similarities",
+    "explain_tab": "part of the page Explain that is open",
     "layers_of": "what the page Explain splits by layer: removal effect, share or similarity",
     "top": "how many training examples stand on each side of an explanation",
     "measured": "what was asked to be measured there against retraining, by study",
@@ -70,6 +70,7 @@ VIEW_KEYS: dict[str, str] = {
     "map_states": "states of that column that are shown, where it has states rather than numbers",
     "map_edges": "how many neighbours of the chosen point are drawn",
     "map_mouse": "what the mouse does on the map: click a point, or draw a lasso or a box around several",
+    "audit_tab": "audit that is open",
     "audit_method": "score that the page Audit ranks suspicious labels by",
     "audit_shown": "how many training points the page Audit shows of a ranking",
     "audit_suspects": "where the suspects of a backdoor come from: every class, a confusion, somebody's choice, or a mark in the data",
@@ -112,63 +113,3 @@ VIEW_KEYS: dict[str, str] = {
 }
 
 KEYS = STUDY_KEYS | VIEW_KEYS
-
-
-#: Ids that take more characters than this stand in the address by a hash, and lie in the person's folder.
-LONGEST_IDS = 1500
-#: Digits of a study's key that name it in a list in the address.
-SHORT_KEY = 12
-
-
-def _text(value: str) -> str:
-    return value[:128]
-
-
-def _ids(value: str) -> list[int]:
-    found = [int(word) for word in value.split(".")] if len(value) <= LONGEST_IDS else []
-    if not found or not all(0 <= one < 2**31 for one in found):
-        raise ValueError(f"Expected ids with dots between them, at most {LONGEST_IDS} characters; got {value[:40]!r}.")
-    return found
-
-
-def _keys(value: str) -> list[str]:
-    found = value.split(".") if len(value) <= 20 * SHORT_KEY else []
-    if not found or not all(len(one) == SHORT_KEY and set(one) <= set("0123456789abcdef") for one in found):
-        raise ValueError(f"Expected beginnings of keys with dots between them; got {value[:40]!r}.")
-    return found
-
-
-def _packed(value: str) -> str:
-    if len(value) > LONGEST_IDS or not value.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"Expected letters, digits, - and _, at most {LONGEST_IDS} characters; got {value[:40]!r}.")
-    return value
-
-
-def address_text(value: object) -> str:
-    """A value as it stands in the address; empty when it does not: nothing was chosen, or it is a list of very many ids."""
-    if isinstance(value, list | tuple):
-        text = ".".join(map(str, value))
-        return text if len(text) <= LONGEST_IDS else ""
-    return "" if value is None else str(value)
-
-
-#: The names that also stand in the address, and how the text there becomes a value (a ValueError drops it).
-ADDRESS: dict[str, Callable[[str], object]] = {
-    "study": _text,
-    "point": int,
-    "example": int,
-    "test_set": _ids,
-    "train_set": _ids,
-    "job": _text,
-    "share": _text,
-    "fp": _text,
-    "spec": _packed,
-    "compare": _keys,
-    "explain_class": int,
-    "explain_against": int,
-    "behaviour_kind": _text,
-    "behaviour_cell": _text,
-}
-
-#: Of these the lists of ids; one that is too long stands in the address by its hash, see :mod:`ntkviz.ui.long_ids`.
-ID_LISTS = frozenset(name for name, parse in ADDRESS.items() if parse is _ids)

@@ -8,7 +8,7 @@ from ntkviz.errors import NtkvizError
 from ntkviz.studies.errors import NotFound
 from ntkviz.studies.kept import find, keep
 from ntkviz.studies.store import ntkviz_home
-from ntkviz.ui.keys import ID_LISTS, address_text
+from ntkviz.ui.address import ID_LISTS, address_text
 
 #: What such a hash begins with in the address.
 MARK = "~"
@@ -19,10 +19,10 @@ def text_of(name: str, value: Any) -> str:
     """A value as it stands in the address. Written out once for each list: a page asks at every rerun, and a lasso may hold a million ids.
 
     Args:
-        name: of the pages' memory.
-        value: its value.
+        name: one of :data:`ntkviz.ui.address.ID_LISTS`.
+        value: its ids.
     """
-    if name not in ID_LISTS or not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple):
         return address_text(value)
     known = st.session_state.setdefault(_TEXTS, {})
     same = known.get(name)

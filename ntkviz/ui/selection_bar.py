@@ -6,7 +6,7 @@ import streamlit as st
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import cached, media, selection, state
-from ntkviz.ui.keys import address_text
+from ntkviz.ui.address import address_text
 from ntkviz.ui.point_card import title_of
 from ntkviz.ui.point_picker import example_rows
 from ntkviz.ui.selection import Split

@@ -55,7 +55,7 @@ def run() -> None:
     """Draw the app: the frame, and in it the page of the address."""
     st.set_page_config(page_title="ntkviz", page_icon=ICON, layout="wide", initial_sidebar_state=248)
     page = st.navigation(pages())
-    frame(page.title)
+    frame(page.title, page.url_path)
     page.run()
     _spare_the_collector(page.title)
 
@@ -71,15 +71,16 @@ def _spare_the_collector(page: str) -> None:
         gc.freeze()
 
 
-def frame(page: str) -> None:
+def frame(page: str, address: str = "") -> None:
     """Draw the frame and bring the address and the session's memory together; once at the start of every run.
 
     Whoever is not let in sees nothing below it: the run ends here.
 
     Args:
         page: title of the page that follows.
+        address: of it; empty for the first.
     """
-    state.sync_address()
+    state.sync_address(address)
     st.logo(_NAME, size="large", icon_image=ICON)
     person.welcome_or_stop()
     with st.sidebar:

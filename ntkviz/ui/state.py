@@ -1,20 +1,21 @@
-"""What a session remembers: values by name (:data:`KEYS`), some of them in the address so that a link restores them.
+"""What a session remembers: values by name (:data:`KEYS`), some of them in the address (:mod:`ntkviz.ui.address`) so that a link restores them.
 
 A widget's own value dies when the widget is not drawn, so each widget has the key ``_name`` and is copied to ``name``.
 Big arrays are never kept here: they are in the store, by the study's key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from ntkviz.ui import long_ids
-from ntkviz.ui.keys import ADDRESS, KEYS
+from ntkviz.ui.address import ID_LISTS, Entry, entries
+from ntkviz.ui.keys import KEYS
 
-__all__ = ["KEYS", "forget", "get", "put", "sticky", "sync_address"]
+__all__ = ["KEYS", "forget", "get", "put", "sticky", "sync_address", "tabs"]
 
-_SEEN = "_address_seen"
+_SEEN, _PAGE = "_address_seen", "_address_page"
 
 
 def get(name: str, default: Any = None) -> Any:
@@ -28,7 +29,7 @@ def get(name: str, default: Any = None) -> Any:
 
 
 def put(name: str, value: Any) -> None:
-    """Remember a value; ``None`` forgets it. A name of :data:`ADDRESS` is written into the address as well.
+    """Remember a value; ``None`` forgets it. What stands in this page's address is written there as well.
 
     Raises:
         KeyError: when the name is not in :data:`KEYS`.
@@ -38,8 +39,9 @@ def put(name: str, value: Any) -> None:
         st.session_state.pop(name, None)
     else:
         st.session_state[name] = value
-    if name in ADDRESS:
-        _write(name, value)
+    entry = entries(st.session_state.get(_PAGE, "")).get(name)
+    if entry is not None:
+        _write(name, entry, value)
 
 
 def forget(*names: str) -> None:
@@ -81,29 +83,47 @@ def sticky(widget: Callable[..., Any], label: str, *args: Any, key: str, default
     return widget(label, *args, key="_" + key, on_change=copy, **kw)
 
 
-def sync_address() -> None:
+def tabs(labels: Sequence[str], *, key: str) -> Sequence[Any]:
+    """Tabs of which the open one is remembered, and alone is drawn.
+
+    Args:
+        labels: of the tabs.
+        key: a name of :data:`KEYS`.
+
+    Returns:
+        The containers; draw into those that are ``open``.
+    """
+    st.session_state["_" + key] = _possible(get(key), labels[0], {"options": labels})
+    return st.tabs(labels, key="_" + key, on_change=lambda: put(key, st.session_state["_" + key]))
+
+
+def sync_address(page: str = "") -> None:
     """Bring address and memory together; the app calls it at the start of every run.
 
     A value in the address that this session did not write there itself (a link, the browser's back button) wins. What the
     address lacks (Streamlit clears it when the page changes) is written into it.
+
+    Args:
+        page: address of the page that is drawn; its options stand there besides what all pages have.
     """
+    st.session_state[_PAGE] = page
     seen = st.session_state.setdefault(_SEEN, {})
-    for name, parse in ADDRESS.items():
+    for name, entry in entries(page).items():
         there = st.query_params.get(name)
         if there is not None and there != seen.get(name):
-            value = long_ids.restored(name, there) if there.startswith(long_ids.MARK) else _parsed(parse, there)
+            value = long_ids.restored(name, there) if there.startswith(long_ids.MARK) else _parsed(entry, there)
             if value is None:
                 del st.query_params[name]
             else:
                 st.session_state[name] = value
                 seen[name] = there
         if name in st.session_state:
-            _write(name, st.session_state[name])
+            _write(name, entry, st.session_state[name])
 
 
-def _write(name: str, value: Any) -> None:
+def _write(name: str, entry: Entry, value: Any) -> None:
     seen = st.session_state.setdefault(_SEEN, {})
-    text = long_ids.text_of(name, value)
+    text = long_ids.text_of(name, value) if name in ID_LISTS else "" if value is None else entry.text(value)
     if not text:
         seen.pop(name, None)
         st.query_params.pop(name, None)
@@ -113,10 +133,10 @@ def _write(name: str, value: Any) -> None:
         st.query_params[name] = text
 
 
-def _parsed(parse: Callable[[str], object], text: str) -> object:
+def _parsed(entry: Entry, text: str) -> object:
     try:
-        return parse(text)
-    except ValueError:
+        return entry.parse(text)
+    except (KeyError, ValueError):
         return None
 
 

@@ -53,13 +53,19 @@ def told(study: Study, found: Answering) -> str:
 
 
 def edits(study: Study) -> tuple[Edit, ...]:
-    """The edits that are tried out, in the order in which they were made."""
-    return (state.get("edits") or {}).get(study.key, ())
+    """The edits that are tried out, in the order in which they were made; a link names the study by the beginning of its key."""
+    made = next((made for key, made in _all_edits().items() if study.key.startswith(key)), ())
+    return tuple(edit for edit in made if 0 <= edit.index < study.n_train and edit.label < len(study.class_names))
 
 
 def put_edits(study: Study, new: Sequence[Edit]) -> None:
     """Replace the edits of a study."""
-    state.put("edits", {**(state.get("edits") or {}), study.key: tuple(new)})
+    others = {key: made for key, made in _all_edits().items() if not study.key.startswith(key)}
+    state.put("edits", {**others, study.key: tuple(new)})
+
+
+def _all_edits() -> dict[str, tuple[Edit, ...]]:
+    return state.get("edits") or {}
 
 
 def add(study: Study, new: Sequence[Edit]) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from ntkviz.figures import palette
 from tests.browser.conftest import keyed, no_exception, settle
 
 
@@ -68,6 +69,22 @@ def test_a_copied_link_shows_the_same_in_another_browser(server, finished, open_
     tampered = open_browser(link.replace(asked["fp"][0], asked["fp"][0][:-8] + "00000000"))
     expect(tampered.get_by_text("This is not identical to what was shared").first).to_be_visible()
     expect(tampered.get_by_text("Identical to what was shared", exact=True)).to_have_count(0)
+
+
+def test_a_link_restores_what_the_map_was_set_to(server, finished, open_browser):
+    page = open_browser(f"{server}/map?study={finished.keys['digits']}&map_colour=network%27s+log-odds+of+its+class")
+    keyed(page, "_map_method").get_by_text("t-SNE").click()
+    settle(page)
+    page.wait_for_url("**map_method=**")
+    keyed(page, "copy_link").get_by_role("button").first.click()
+    link = page.get_by_test_id("stCode").locator("code").first.inner_text()
+    other = open_browser(link)
+    no_exception(other)
+    layout = "box => box.querySelector('.js-plotly-plot').layout"
+    for look in ("annotations.map(one => one.text)", "coloraxis.colorbar.title.text"):
+        here, there = (keyed(one, "map_chart").first.evaluate(f"{layout}.{look}") for one in (page, other))
+        assert here == there
+        assert here in (["<b>Kernel PCA</b>", "<b>t-SNE</b>"], palette.short("log-odds of the network's class", 28))
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -2,7 +2,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ntkviz.ui import state
-from ntkviz.ui.keys import ADDRESS, KEYS, STUDY_KEYS, VIEW_KEYS
+from ntkviz.ui.address import EVERYWHERE, OF_PAGE
+from ntkviz.ui.keys import KEYS, STUDY_KEYS, VIEW_KEYS
 
 
 def script():
@@ -142,4 +143,4 @@ def test_unknown_names_are_refused(call):
 def test_every_name_says_what_it_means():
     assert len(KEYS) == len(STUDY_KEYS) + len(VIEW_KEYS)
     assert all(len(meaning) > 10 for meaning in KEYS.values())
-    assert set(ADDRESS) <= set(KEYS)
+    assert {*EVERYWHERE, *(name for entries in OF_PAGE.values() for name in entries)} <= set(KEYS)
