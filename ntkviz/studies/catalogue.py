@@ -21,7 +21,7 @@ class Known:
     """A stored artefact.
 
     Attributes:
-        part: "kernels", "studies" or "maps".
+        part: folder of the home, such as "kernels".
         key: its folder's name.
         n_bytes: of its files.
         used: when it was last opened, or made: seconds since 1970.

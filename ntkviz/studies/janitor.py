@@ -57,7 +57,7 @@ def tidy(home: Path) -> Tidied:
     """
     if not home.is_dir():
         return Tidied()
-    temporary = sum(sweep_temporary(home / part) for part in ("kernels", "studies", "maps", "sweeps", "uploads", "jobs"))
+    temporary = sum(sweep_temporary(home / part) for part in ("kernels", "studies", "maps", "facts", "sweeps", "uploads", "jobs"))
     temporary += sum(sweep_temporary(folder) for folder in (home / FOLDER).glob("*/"))
     tidy_selections(home)
     _forget_logs(home)

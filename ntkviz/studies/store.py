@@ -28,8 +28,8 @@ from ntkviz.surrogates.surrogate import Convergence, RidgeSurrogate, Surrogate
 
 #: The classes that a stored study may hold; nothing else is ever built from a file.
 _RESULTS = (Surrogate, RidgeSurrogate, Convergence, Fidelity, ClassFidelity)
-#: The folders of the home that hold artefacts. Maps are made by the pages, from a kernel; sweeps by jobs, beside one.
-_PARTS = ("kernels", "studies", "maps", "sweeps")
+#: The folders of the home that hold artefacts. Maps and facts are made by the pages, from a kernel; sweeps by jobs, beside one.
+_PARTS = ("kernels", "studies", "maps", "facts", "sweeps")
 #: What retrainings leave beside them; see :mod:`ntkviz.studies.retraining`.
 _RETRAININGS = ("truth", "verified", "removed")
 # Folder -> when it and its manifest were changed, and its line of the list: pages ask for the list at every click.
@@ -259,7 +259,7 @@ class Store:
         raise NotFound(f"There is {what} {key!r} in {self.home}. Give more of the key, or `latest`. The newest: {known}.")
 
     def delete(self, key: str) -> None:
-        """Remove a study; with the last study on a kernel also the kernel, its maps and sweeps. Does nothing when there is none.
+        """Remove a study; with the last study on a kernel also the kernel and its maps, facts and sweeps. Does nothing when there is none.
 
         Raises:
             NtkvizError: when the store is somebody else's, shown by a link.
@@ -269,7 +269,7 @@ class Store:
         artefact.remove(self._folder("studies", key))
         if kernel_key and not any(entry.kernel_key == kernel_key for entry in self.list_studies()):
             artefact.remove(self._folder("kernels", kernel_key))
-            for folder in (*self._folders("maps"), *self._folders("sweeps")):
+            for folder in (folder for part in ("maps", "facts", "sweeps") for folder in self._folders(part)):
                 with suppress(StoreCorrupted, NotFound):
                     if artefact.read_manifest(folder)["summary"].get("kernel") == kernel_key:
                         artefact.remove(folder)

@@ -1,6 +1,7 @@
 """What is computed of a stored kernel once, for the pages that lay kernels side by side."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,16 @@ import streamlit as st
 
 from ntkviz.figures import matrix, spectrum
 from ntkviz.kernels import diagnostics
+from ntkviz.studies.derived import folder_of, kept
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.ui import cached, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+
+#: Raised when facts come out otherwise than before, so that old ones are left alone.
+FACTS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,9 @@ class Facts:
     alignment: diagnostics.Alignment
     similarity: np.ndarray
     contrast: diagnostics.ClassContrast
+
+
+_PARTS = (Facts, diagnostics.Spectrum, diagnostics.Alignment, diagnostics.ClassContrast)
 
 
 def facts(kernels: list[Shown]) -> dict[str, Facts]:
@@ -108,14 +117,20 @@ def _values(home: str, kernel_key: str, cosine: bool) -> np.ndarray:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _facts(home: str, kernel_key: str, cosine: bool) -> Facts:
-    values, run = _values(home, kernel_key, cosine), cached.kernel_blocks(kernel_key)
-    n_classes = len(run.class_names)
-    return Facts(
-        spectrum=diagnostics.spectrum(values),
-        alignment=diagnostics.alignment(values, run.y_train),
-        similarity=diagnostics.class_similarity(values, run.y_train, n_classes=n_classes),
-        contrast=diagnostics.class_contrast(values, run.y_train, n_classes=n_classes),
-    )
+    """Kept on the disk: at 10,000 points the eigenvalues take a minute."""
+
+    def make() -> Facts:
+        values, run = _values(home, kernel_key, cosine), cached.kernel_blocks(kernel_key)
+        n_classes = len(run.class_names)
+        return Facts(
+            spectrum=diagnostics.spectrum(values),
+            alignment=diagnostics.alignment(values, run.y_train),
+            similarity=diagnostics.class_similarity(values, run.y_train, n_classes=n_classes),
+            contrast=diagnostics.class_contrast(values, run.y_train, n_classes=n_classes),
+        )
+
+    folder = folder_of(Path(home), "facts", {"what": "facts", "version": FACTS_VERSION, "kernel": kernel_key, "cosine": cosine})
+    return kept(folder, make, kind="facts", kernel_key=kernel_key, classes=_PARTS)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -1,7 +1,6 @@
 """Maps of a study's kernel: made once, kept on the disk and in memory."""
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ import streamlit as st
 from ntkviz.embed.embed import embed
 from ntkviz.embed.registry import embeddings
 from ntkviz.embed.result import Embedding, Quality
-from ntkviz.errors import StoreCorrupted
-from ntkviz.studies import artefact, codec
-from ntkviz.studies.hashing import canonical_json, text_sha256
+from ntkviz.studies.derived import folder_of
+from ntkviz.studies.derived import kept as kept_in
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.ui import cached
 
 #: Raised when maps come out otherwise than before, so that old ones are left alone.
-MAP_VERSION = 1
+MAP_VERSION = 2
 #: Training points above this need more memory and time than a page should take.
 MAP_UP_TO = 10_000
 
@@ -105,32 +103,19 @@ def kept(study: Study, kind: str, *, size: int, seed: int) -> bool:
 
 
 def _folder(kernel_key: str, normalize: bool, kind: str, chosen: Options, seed: int) -> Path:
-    """Where a map is kept; the name is a hash of all that decides it."""
+    """Where a map is kept."""
     parts = {"what": "map", "version": MAP_VERSION, "kernel": kernel_key, "normalize": normalize, "kind": kind, "seed": seed}
-    return cached.store().home / "maps" / text_sha256(canonical_json({**parts, "options": dict(chosen)}))
+    return folder_of(cached.store().home, "maps", {**parts, "options": dict(chosen)})
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _make(home: str, study_key: str, kernel_key: str, normalize: bool, kind: str, chosen: Options, seed: int) -> Made:
+    def make() -> Made:
+        began = time.perf_counter()
+        study = cached.study(study_key)
+        settings: dict[str, Any] = dict(chosen)
+        embedding = embed(study.kernel, study.rows, test_diagonal(study), kind=kind, seed=seed, **settings)
+        return Made(embedding, time.perf_counter() - began)
+
     folder = _folder(kernel_key, normalize, kind, chosen, seed)
-    with suppress(KeyError):
-        try:
-            return _load(folder)
-        except StoreCorrupted:
-            artefact.remove(folder)  # it can be made again
-    began = time.perf_counter()
-    study = cached.study(study_key)
-    settings: dict[str, Any] = dict(chosen)
-    embedding = embed(study.kernel, study.rows, test_diagonal(study), kind=kind, seed=seed, **settings)
-    made = Made(embedding, time.perf_counter() - began)
-    arrays: dict[str, np.ndarray] = {}
-    content = {"map": codec.encode(embedding, arrays, name="map"), "seconds": made.seconds}
-    artefact.write_artefact(folder, kind="map", content=content, arrays=arrays, summary={"kind": kind, "kernel": kernel_key})
-    return made
-
-
-def _load(folder: Path) -> Made:
-    manifest = artefact.read_manifest(folder)
-    arrays = artefact.read_arrays(folder, manifest)
-    embedding: Any = codec.decode(manifest["content"]["map"], arrays, classes=[Embedding, Quality])
-    return Made(embedding, float(manifest["content"]["seconds"]))
+    return kept_in(folder, make, kind="map", kernel_key=kernel_key, classes=[Made, Embedding, Quality])

@@ -9,7 +9,7 @@ from ntkviz.kernels import diagnostics
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.store import Store
-from ntkviz.ui import coverage_view, quick
+from ntkviz.ui import coverage_view, kernel_facts, quick
 from ntkviz.ui.address import SHORT_KEY
 from tests.pages.charts import alt, chart, numbers, table
 from tests.pages.conftest import texts
@@ -139,3 +139,13 @@ def test_a_pseudo_kernel_says_whether_its_readout_cancels(made, open_page):
     (note,) = Store(made.home).load_kernel(Store(made.home).load_study(key).kernel_key).blocks.notes
     app = open_page("kernels", study=key)
     assert f"Pseudo NTK. {note}" in texts(app).replace("\\", "").replace("*", "")
+
+
+def test_eigenvalues_are_computed_once_and_kept_with_the_kernel(made, open_page, monkeypatch):
+    key = made.keys["digits"]
+    before = table(open_page("kernels", study=key), "kernel", "effective rank")
+    assert len(list((made.home / "facts").iterdir())) == len(before)
+    kernel_facts._facts.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel_facts.diagnostics, "spectrum", lambda *_: pytest.fail("computed again"))
+        assert table(open_page("kernels", study=key), "kernel", "effective rank").equals(before)
