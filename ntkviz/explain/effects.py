@@ -145,7 +145,12 @@ def _of_klr(
     )
     if few or influence_bytes(n, n_scores) > DIRECT_BYTES:
         fit = KlrRefit(surrogate, kernel, classes)
-        return _ByIteration(fit, surrogate.scale, leave_one_out), f"{what}, with the exact curvature, solved by iteration."
+        held = (
+            ""
+            if fit.exact_leverage or not leave_one_out
+            else "; a point's hold on its own score from the kernel's leading directions"
+        )
+        return _ByIteration(fit, surrogate.scale, leave_one_out), f"{what}, with the exact curvature, solved by iteration{held}."
     scaled = np.asarray(kernel, dtype=np.float64) / surrogate.scale
     chances = probabilities(scaled @ (surrogate.weights.T * surrogate.scale) + surrogate.intercept)
     targets = classes[:, None] == (np.arange(n_scores) if n_scores > 1 else 1)

@@ -11,7 +11,14 @@ E_c = D_c^1/2 (I + D_c^1/2 K' D_c^1/2)^-1 D_c^1/2,
 
     z_c = g_c k' + ((v - g_c k') E_c) K',       v = (sum_c g_c k' E_c) (sum_c E_c)^-1.
 
-The intercept is left free by a constant of ``_FREE`` in the kernel (mean diagonal 1), whose penalty is then negligible.
+The intercept is free, without a penalty, as the explicit basis functions of section 2.7 there: with A the inverse of K' + W^-1 (which is
+E_c minus E_c (sum E)^-1 E_d between classes), H the constants of the C classes and
+
+    Q = H - K' A H,      S = H^T A H,
+
+the answers K' - K' A K' become K' - K' A K' + Q S^+ Q^T. A shift of all classes changes no softmax: S lacks that direction.
+
+All is float64: in float32 the differences of large matrices were off by half of the largest effect.
 """
 
 from dataclasses import dataclass, replace
@@ -21,10 +28,9 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from ntkviz.types import ProgressFn, silent
 
-_FREE = 100.0
-#: Above this the C matrices E_c are kept in float32 (bytes of float64).
-_DOUBLE_BYTES = 5 * 10**8
 _ROWS_AT_ONCE = 256
+#: Below this share of the largest, a direction of S is the shift of all classes.
+_NO_SHIFT = 1e-12
 
 
 def influence_bytes(n: int, n_scores: int) -> int:
@@ -34,8 +40,7 @@ def influence_bytes(n: int, n_scores: int) -> int:
         n: N.
         n_scores: C.
     """
-    kept = 8 * n_scores * n * n
-    return (kept if kept <= _DOUBLE_BYTES else kept // 2) + 4 * 8 * n * n
+    return 8 * (n_scores + 4) * n * n
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +48,11 @@ class KlrInfluence:
     """The factored system; answers any number of test points.
 
     Attributes:
-        inner: K' with the constant, ``[N, N]``.
+        inner: K', ``[N, N]``.
         parts: E_c, ``[C, N, N]``.
         joint: Cholesky factor of ``sum_c E_c``, or None for one logit, where nothing couples.
+        constants: A H, ``[C, C, N]``: of the constant of the first class, what the second sees.
+        shifts: S^+ Q^T, ``[C, C, N]``, in the same order.
         residuals: ``[N, C]``, y - p; what pulls at each score.
         chances: ``[N, C]``, p.
         lam: the penalty.
@@ -54,6 +61,8 @@ class KlrInfluence:
     inner: np.ndarray
     parts: np.ndarray
     joint: tuple[np.ndarray, bool] | None
+    constants: np.ndarray
+    shifts: np.ndarray
     residuals: np.ndarray
     chances: np.ndarray
     lam: float
@@ -72,10 +81,9 @@ class KlrInfluence:
             on_progress: called as ``on_progress("effects", fraction)``; may raise JobCancelled.
         """
         n, n_scores = chances.shape
-        inner = (np.asarray(kernel, dtype=np.float64) + _FREE) / lam
+        inner = np.asarray(kernel, dtype=np.float64) / lam
         curvature = chances * (1 - chances) if n_scores == 1 else chances
-        small = 8 * n_scores * n * n <= _DOUBLE_BYTES
-        parts = np.empty((n_scores, n, n), np.float64 if small else np.float32)
+        parts = np.empty((n_scores, n, n))
         total = np.zeros((n, n))
         for c in range(n_scores):
             on_progress("effects", c / (n_scores + 1))
@@ -92,8 +100,11 @@ class KlrInfluence:
         joint = None
         if n_scores > 1:
             joint = cho_factor((total + total.T) / 2, lower=True, overwrite_a=True, check_finite=False)
+        constants = _seen(parts, joint, np.eye(n_scores)[:, :, None] * np.ones(n))
+        moved = np.eye(n_scores)[:, :, None] - constants @ inner
+        shifts = np.tensordot(np.linalg.pinv(constants.sum(axis=2), rcond=_NO_SHIFT, hermitian=True), moved, axes=1)
         on_progress("effects", 1.0)
-        return cls(inner, parts, joint, residuals, chances, lam)
+        return cls(inner, parts, joint, constants, shifts, residuals, chances, lam)
 
     def responses(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
         """The z of each test point, float64 ``[M, C, N]``: how a pull on score c of training point i moves the mixed score of the test point.
@@ -102,17 +113,10 @@ class KlrInfluence:
             rows: ``[M, N]`` at mean diagonal 1.
             heads: ``[M, C]``, the mix g of each test point's scores.
         """
-        k = (rows + _FREE) / self.lam
-        with_parts = np.zeros_like(k)
-        if self.joint is not None:
-            for c, part in enumerate(self.parts):
-                with_parts += heads[:, c, None] * (k @ part)
-            with_parts = cho_solve(self.joint, with_parts.T, check_finite=False).T
-        out = np.empty((len(k), len(self.parts), k.shape[1]))
-        for c, part in enumerate(self.parts):
-            own = heads[:, c, None] * k
-            out[:, c] = own + ((with_parts - own) @ part) @ self.inner
-        return out
+        own = heads[:, :, None] * (rows / self.lam)[:, None, :]
+        answers = own - _seen(self.parts, self.joint, own) @ self.inner
+        free = heads - np.einsum("mcn,dcn->md", own, self.constants)
+        return answers + np.tensordot(free, self.shifts, axes=1)
 
     def effects(self, rows: np.ndarray, heads: np.ndarray) -> np.ndarray:
         """How much the mixed score of each test point falls without each training point, float64 ``[M, N]``.
@@ -130,27 +134,30 @@ class KlrInfluence:
     def without_points(self) -> "KlrInfluence":
         """The same with residuals that make the effect one Newton step of the fit without the point: ``(I - W_i A_ii)^-1 r_i``.
 
-        ``A_ii`` is the C x C block of the inverse curvature at point i: a point that holds its own score in place has more
-        effect than its residual says.
+        A point that holds its own score in place has more effect than its residual says.
         """
+        system = np.eye(self.residuals.shape[1]) - self._curvature() @ self.own_covariance()
+        return replace(self, residuals=np.linalg.solve(system, self.residuals[..., None])[..., 0])
+
+    def own_covariance(self) -> np.ndarray:
+        """``A_ii``, the block of the inverse curvature at each training point, ``[N, C, C]``: how a pull at the point moves its own scores."""
         n, n_scores = self.residuals.shape
-        curvature = self._curvature()
-        pulls = np.empty((n, n_scores))
+        found = np.empty((n, n_scores, n_scores))
+        moved = np.eye(n_scores)[:, :, None] - self.constants @ self.inner
         for start in range(0, n, _ROWS_AT_ONCE):
             part = slice(start, min(n, start + _ROWS_AT_ONCE))
             here = np.arange(n)[part]
-            blocks = np.zeros((len(here), n_scores, n_scores))
+            blocks = np.einsum("dci,dbi->icb", moved[:, :, part], self.shifts[:, :, part])
             seen = np.empty((n_scores, len(here), n))
             for c in range(n_scores):
                 seen[c] = self.inner[part] @ self.parts[c]
-                blocks[:, c, c] = self.inner[here, here] - np.einsum("in,in->i", seen[c], self.inner[part])
+                blocks[:, c, c] += self.inner[here, here] - np.einsum("in,in->i", seen[c], self.inner[part])
             if self.joint is not None:
                 for c in range(n_scores):
                     seen[c] = solve_triangular(self.joint[0], seen[c].T, lower=True, check_finite=False).T
                 blocks += np.einsum("cin,din->icd", seen, seen, optimize=True)
-            system = np.eye(n_scores) - curvature[part] @ blocks
-            pulls[part] = np.linalg.solve(system, self.residuals[part, :, None])[..., 0]
-        return replace(self, residuals=pulls)
+            found[part] = blocks
+        return found
 
     def _curvature(self) -> np.ndarray:
         """W, ``[N, C, C]``."""
@@ -158,3 +165,13 @@ class KlrInfluence:
         if p.shape[1] == 1:
             return (p * (1 - p))[:, :, None]
         return p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
+
+
+def _seen(parts: np.ndarray, joint: tuple[np.ndarray, bool] | None, values: np.ndarray) -> np.ndarray:
+    """A times functions of the training points and classes, ``[M, C, N]``."""
+    out = np.stack([values[:, c] @ part for c, part in enumerate(parts)], axis=1)
+    if joint is not None:
+        common = cho_solve(joint, out.sum(axis=1).T, check_finite=False).T
+        for c, part in enumerate(parts):
+            out[:, c] -= common @ part
+    return out

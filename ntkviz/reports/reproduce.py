@@ -13,6 +13,7 @@ import numpy as np
 
 from ntkviz.errors import NtkvizError
 from ntkviz.explain.effects import RemovalEffects
+from ntkviz.explain.klr_refit import EXACT_UP_TO
 from ntkviz.models.upload_report import UploadReport
 from ntkviz.reports.document import program
 from ntkviz.scores import scores_of
@@ -24,8 +25,8 @@ from ntkviz.surrogates.registry import surrogates
 
 #: Figures of a kernel in float32 agree so far when it is computed again: on another machine sums are taken in another order.
 TOLERANCE = 1e-3
-#: Training points times scores up to which the program also computes removal effects: it factors a matrix of that size.
-REMOVAL_UP_TO = 3000
+#: The same for removal effects, as a part of the largest one: pages solve for them by iteration.
+EFFECTS_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def cells(
         "k": min(k, study.n_train),
         "shown": _shown(study, m, found, min(k, study.n_train)),
         "tolerance": TOLERANCE,
+        "effects_tolerance": EFFECTS_TOLERANCE,
         "imitates": surrogates()[study.spec.surrogate].target == "logits",
         "auto": settings.get("lam") == "auto",
         "removal": _removal_kind(study),
@@ -121,7 +123,7 @@ def _shown(study: Study, m: int, found: Explanation, k: int) -> dict[str, object
 
 def _removal_kind(study: Study) -> str:
     """The public attribution that gives the page's removal effects; empty where the study's surrogate has none, or they would take minutes."""
-    if study.spec.surrogate not in ANSWERS or study.n_train * study.surrogate.n_classes > REMOVAL_UP_TO:
+    if study.spec.surrogate not in ANSWERS or study.surrogate.n_classes * study.n_train**3 > EXACT_UP_TO:
         return ""
     return "removal_ridge" if study.spec.surrogate == "ridge" else "removal_klr"
 

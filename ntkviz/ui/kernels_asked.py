@@ -263,8 +263,7 @@ def _meaning(kind: str, k: int) -> str:
     """What is ranked, and what the measures mean."""
     ranked = "kernel value" if kind == "similarity" else f"absolute {KINDS[kind]}, for and against together"
     solved = (
-        f" Removal effects are solved directly here up to {numbers.ALL_UP_TO:,} training points, where the first tab solves by iteration: digits may differ, "
-        "and surrogates that do not answer such questions leave them to a logistic regression on their kernel."
+        " Surrogates that do not answer questions of removal leave them to a logistic regression on their kernel."
         if kind == "removal"
         else ""
     )

@@ -40,7 +40,7 @@ def whole_row(rows: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def adds_up(found: LayerShares) -> None:
-    assert found.gap <= 1e-8 * max(1.0, np.abs(found.total).max())  # the free intercept is a large constant in the kernel
+    assert found.gap <= 1e-8 * max(1.0, np.abs(found.total).max())
     np.testing.assert_allclose(found.sums.sum() + found.rest.sum(), found.total.sum(), atol=1e-8 * np.abs(found.total).sum())
     assert found.parts.shape == (len(found.layers), N)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ntkviz.explain.effects import RemovalEffects
 from ntkviz.models.upload_report import UploadReport
 from ntkviz.reports.reproduce import cells, notebook, script
 from ntkviz.studies.pipeline import run_study
@@ -52,6 +53,14 @@ def test_the_script_notices_what_differs(small, tmp_path):
     done = run(tmp_path, script(cells(other, 3, k=5)))
     assert done.returncode != 0
     assert "DIFFERENT" in done.stderr
+
+
+def test_the_script_notices_another_removal_effect(small, tmp_path, monkeypatch):
+    true = RemovalEffects.of
+    monkeypatch.setattr(RemovalEffects, "of", lambda *asked: 1.03 * true(*asked))
+    done = run(tmp_path, script(cells(small, 3, k=5)))
+    assert done.returncode != 0
+    assert "DIFFERENT: removal effects are off by 2.9e-02" in done.stderr
 
 
 def test_the_notebook_holds_the_same_program(small, tmp_path):
