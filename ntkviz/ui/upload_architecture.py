@@ -9,7 +9,7 @@ from ntkviz.errors import UploadRejected
 from ntkviz.ui import state, upload_examples
 from ntkviz.ui.architecture_rows import OptionRow, architecture_rows
 
-_HOW = {"list": "From a list", "json": "Specification (JSON)", "guess": "Guess from the weights"}
+_HOW = {"guess": "Guess", "list": "From a list", "json": "Specification (JSON)"}
 #: Stands for an architecture that is to be guessed.
 GUESS: dict[str, Any] = {}
 _MAX_JSON = 1_000_000
@@ -33,11 +33,11 @@ def choose_architecture() -> dict[str, Any] | str | None:
         st.segmented_control,
         "Architecture",
         key="upload_architecture",
-        default="list",
+        default="guess",
         options=list(_HOW),
         required=True,
         format_func=_HOW.__getitem__,
-        help="Weights are numbers without a network: say which layers they fill.",
+        help="Weights are numbers without a network: which layers do they fill? Guess: the check reads their names and shapes.",
     )
     if how == "guess":
         st.caption("The check reads names and shapes and proposes a specification that fits them, for you to confirm.")

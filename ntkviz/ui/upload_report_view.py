@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import streamlit as st
 
+from ntkviz.models.guess import guess_text
 from ntkviz.models.report import ProbeRow
 from ntkviz.models.upload_report import UploadReport
 from ntkviz.ui import state
@@ -28,10 +29,11 @@ _NAMES = {
 def show_report(report: UploadReport) -> None:
     """Draw a report."""
     st.divider()
-    if not report.ok:
+    if report.guess is not None:
+        _guess(report.guess)
+    elif not report.ok:
         st.error(escape(report.message, limit=1200), icon=":material/error:")
         _mismatches(report)
-        _guess(report)
     else:
         st.success(f"{escape(report.name)} can be studied. It is chosen below.", icon=":material/check_circle:")
         _figures(report)
@@ -81,11 +83,18 @@ def _mismatches(report: UploadReport) -> None:
         st.dataframe(rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 320))
 
 
-def _guess(report: UploadReport) -> None:
-    if report.guess is not None:
-        st.markdown("**A specification that fits the shapes** (activations and pooling are guesses)")
-        st.code(json.dumps(report.guess, indent=1)[:4000], language="json")
-        st.button("Use this specification", key="use_guess", on_click=_use, args=(json.dumps(report.guess, indent=1),))
+def _guess(guess: dict) -> None:
+    """Layers that fit the weights: what nobody can read from them is for a person to say."""
+    st.info(
+        f"**These layers fit the weights**: {escape(guess_text(guess), limit=600)}. Activations and pooling leave no trace in weights and are guesses. "
+        "Take the specification over, correct what is not yours, say how inputs are normalised, and check again: the accuracy on your data shows "
+        "whether it is right.",
+        icon=":material/lightbulb:",
+    )
+    text = json.dumps(guess, indent=1)
+    st.button("Take it over", key="use_guess", type="primary", icon=":material/edit_note:", on_click=_use, args=(text,))
+    with st.expander("The specification", icon=":material/data_object:"):
+        st.code(text[:4000], language="json")
 
 
 def _use(text: str) -> None:

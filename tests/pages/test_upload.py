@@ -41,11 +41,12 @@ def plain(app) -> str:
 
 
 def test_form_says_what_is_still_needed(form):
-    assert "Still needed: the weights, the normalisation, the data." in plain(form)
+    assert "Still needed: the weights." in plain(form)
     assert form.button(key="check_upload").disabled
 
 
 def test_options_of_an_architecture_come_from_its_registry(form):
+    form.segmented_control(key="_upload_architecture").set_value("list").run()
     form.selectbox(key="_upload_network").set_value("transformer").run()
     assert form.number_input(key="_upload_transformer_heads").value == 4
     assert form.number_input(key="_upload_transformer_heads").max == 64
@@ -131,6 +132,8 @@ def test_weights_alone_get_a_guess_that_can_be_used(form):
     form.button(key="check_upload").click().run()
     guess = form.session_state["upload_report"]["guess"]
     assert guess is not None
+    assert not form.error  # it is what was asked for
+    assert "These layers fit the weights" in form.info[0].value
     form.button(key="use_guess").click().run()
     assert not form.exception
     assert json.loads(form.text_area(key="_upload_json").value) == guess
