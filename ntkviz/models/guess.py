@@ -5,21 +5,26 @@ person who brought the file is asked to confirm them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import permutations, takewhile
 from typing import Any
 
 _LAST_PART = re.compile(r"(?:(?P<owner>.+)\.)?(?P<part>weight|bias|running_mean|running_var|num_batches_tracked)")
 _INDEX = re.compile(r"(?:.*\.)?(\d+)")
+_DIGITS = re.compile(r"(\d+)")
 
 #: Guesses are for plain stacks of layers; a longer list is something else.
 _MAX_LAYERS = 60
+#: Parts of a network, such as features and classifier, whose orders are tried.
+_MAX_PARTS = 5
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One layer with parameters: its number in the stack (None when names have no numbers) and its tensors' shapes."""
+    """One layer with parameters: its name, its number in the stack (None when names have no numbers) and its tensors' shapes."""
 
+    owner: str
     index: int | None
     parts: Mapping[str, tuple[int, ...]]
 
@@ -33,15 +38,39 @@ def guess_spec(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
 
     Args:
         shapes: name -> shape, such as ``{"0.weight": (8, 16), "0.bias": (8,), "2.weight": (3, 8), "2.bias": (3,)}``, in the
-            order of the file; names without numbers (``fc1.weight``) are taken in that order.
+            order of the file; names without numbers (``fc1.weight``) are taken in that order unless it is the alphabet's, else in
+            the first that fits of all orders of the network's parts (``features``, ``classifier``).
 
     Returns:
         ``{"layers": [...]}`` as :func:`ntkviz.models.spec.parse_spec` takes it, or None when this is no plain stack of dense,
         convolution, normalisation and embedding layers of which each takes what the one before gives.
     """
     found = _layers_found(shapes)
-    if found is None:
-        return None
+    orders = [] if found is None else [found] if found[0].index is not None else _orders(found)
+    return next((guess for order in orders if (guess := _stack(order)) is not None), None)
+
+
+def _orders(found: list[_Found]) -> Iterator[list[_Found]]:
+    """Orders in which layers without numbers may stand: that of the file unless it is the alphabet's, then by parts of the network.
+
+    Yields:
+        One order.
+    """
+    names = [layer.owner for layer in found]
+    if names != sorted(names):
+        yield found
+    levels = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    parts: dict[str, list[_Found]] = {}
+    for layer in sorted(found, key=lambda layer: [int(word) if word.isdigit() else word for word in _DIGITS.split(layer.owner)]):
+        parts.setdefault(layer.owner.split(".")[common].rstrip("0123456789"), []).append(layer)
+    if len(parts) <= _MAX_PARTS:
+        for order in permutations(parts.values()):
+            yield [layer for part in order for layer in part]
+
+
+def _stack(found: list[_Found]) -> dict[str, Any] | None:
+    """The specification of layers in this order, or None when one does not take what the one before gives."""
     layers: list[dict[str, Any]] = []
     width: int | None = None
     image = False
@@ -56,7 +85,7 @@ def guess_spec(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
         if gap is not None and gap > _MAX_LAYERS:
             return None
         layers += _between(layers, entry, gap, width=width)
-        layers.append(entry)
+        layers.append(entry if layer.owner == str(len(layers)) else {**entry, "called": layer.owner})
         image = entry["type"] == "Conv2d" or (image and entry["type"] == "BatchNorm2d")
         width, previous = out, layer
     return {"layers": layers} if layers and layers[-1]["type"] == "Linear" and len(layers) <= _MAX_LAYERS else None
@@ -75,9 +104,13 @@ def _layers_found(shapes: Mapping[str, tuple[int, ...]]) -> list[_Found] | None:
     numbered = [_INDEX.fullmatch(owner) for owner in owners]
     stacks = {owner.rpartition(".")[0] for owner in owners}
     if all(numbered) and len(stacks) == 1:
-        found = [_Found(int(match[1]), parts) for match, parts in zip(numbered, owners.values(), strict=True) if match]
+        found = [
+            _Found(owner, int(match[1]), parts) for match, (owner, parts) in zip(numbered, owners.items(), strict=True) if match
+        ]
         return sorted(found, key=lambda layer: layer.index or 0)  # safetensors does not keep the order
-    return [_Found(None, parts) for parts in owners.values()]
+    if any(owner.isdigit() for owner in owners):  # it would be taken for a place in the list
+        return None
+    return [_Found(owner, None, parts) for owner, parts in owners.items()]
 
 
 def _layer(found: _Found, width: int | None, following: _Found | None, *, image: bool) -> tuple[dict[str, Any], int] | None:

@@ -246,13 +246,14 @@ LAYERS: dict[str, LayerInfo] = {
 
 
 class Layer(Options):
-    """One layer of a specification: its ``type`` and its arguments."""
+    """One layer of a specification: its ``type``, its arguments, and what the weights file calls it (its place in the list otherwise)."""
 
     type: str
+    called: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     def module(self) -> nn.Module:
         """The layer, with fresh parameters on torch's default device; torch's own errors pass."""
-        return LAYERS[self.type].make(**self.model_dump(exclude={"type"}))
+        return LAYERS[self.type].make(**self.model_dump(exclude={"type", "called"}))
 
 
 def _tagged(name: str, row: LayerInfo) -> type[Options]:

@@ -149,16 +149,17 @@ def load_into(
     spec = parse_spec(spec)
     file = inspect_weights(path, limits=limits)
     shell = _bare(build_model(spec, device="meta", max_parameters=limits.n_parameters))
-    expected = {name: facts_of(name, tensor, "the architecture") for name, tensor in shell.state_dict().items()}
+    own = {_as_called(name, spec.called): name for name in shell.state_dict()}
+    expected = {name: facts_of(name, shell.state_dict()[mine], "the architecture") for name, mine in own.items()}
     matching = match_names(file.facts, expected, file=file.path.name, ordered=file.ordered)
     tensors, converted = file.tensors()
     _check_normalisation(spec, tensors, matching.dropped, file.path.name)
     with torch.random.fork_rng(devices=[]):  # building draws initial values that are overwritten at once
         model = build_model(spec, device=device, max_parameters=limits.n_parameters)
     net = _bare(model)
-    state = {name: tensors[old] for name, old in matching.names.items()}
+    state = {own[name]: tensors[old] for name, old in matching.names.items()}
     # Only counters that were tolerated keep their fresh value; strict, so that no weight can stay random unseen.
-    state |= {row.name: net.state_dict()[row.name] for row in matching.tolerated if row.expected}
+    state |= {own[row.name]: net.state_dict()[own[row.name]] for row in matching.tolerated if row.expected}
     net.load_state_dict(state, strict=True)
     return LoadedModel(model, (*file.notes, *matching.notes, *converted), matching.tolerated)
 
@@ -188,6 +189,12 @@ def inspect_weights(path: Path | str, *, limits: ModelLimits = MODEL_LIMITS["loc
         raise UploadRejected(f"{quoted(path.name)} holds no tensors; expected the weights of a network. Save model.state_dict().")
     check_facts(file.facts, path.name, limits)
     return file
+
+
+def _as_called(name: str, called: Mapping[str, str]) -> str:
+    """The name of a parameter with what the file calls its layer in place of the layer's number."""
+    place, _, part = name.partition(".")
+    return f"{called[place]}.{part}" if place in called else name
 
 
 def _bare(model: nn.Module) -> nn.Module:

@@ -132,10 +132,19 @@ def _by_shape(found: Mapping[str, TensorFacts], expected: Mapping[str, TensorFac
     wanted, given = ([key[:2] for key in side] for side in keys)
     if ordered and wanted == given:
         return {mine[2]: theirs[2] for mine, theirs in zip(*keys, strict=True)}
-    if len(set(wanted)) != len(wanted) or set(wanted) != set(given) or len(given) != len(wanted):
+    layers, others = (_by_layer(side) for side in keys)
+    if layers is None or others is None or layers.keys() != others.keys():
         return None
-    place = {key[:2]: key[2] for key in keys[1]}
-    return {key[2]: place[key[:2]] for key in keys[0]}
+    return {f"{layers[kind]}{part}": f"{others[kind]}{part}" for kind in layers for part, _ in kind}
+
+
+def _by_layer(tensors: list[tuple[str, tuple[int, ...], str]]) -> dict[tuple, str] | None:
+    """Parts and shapes of each layer -> its name with a dot; None when two layers have the same."""
+    layers: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for part, shape, name in tensors:
+        layers.setdefault(name.removesuffix(part), []).append((part, shape))
+    found = {tuple(sorted(parts)): name for name, parts in layers.items()}
+    return found if len(found) == len(layers) else None
 
 
 def _shape_note(names: Mapping[str, str]) -> str:

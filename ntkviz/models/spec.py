@@ -10,6 +10,7 @@ and no numbers, before anything is allocated.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,18 @@ class ArchitectureSpec(BaseModel):
             )
         if self.layers is not None and self.options:
             raise ValueError("`options` belong to a named architecture; with `layers` each layer has its own")
+        names = Counter(self.called.get(str(place), str(place)) for place in range(len(self.layers or ())))
+        twice = [name for name, times in names.items() if times > 1]
+        if twice:
+            raise ValueError(f"two layers are `called` {twice[0][:80]!r}; each is called as its own weights in the file are")
         if self.normalise is not None and self.reads_tokens:
             raise ValueError("`normalise` is for numbers; this network reads token ids, which have no mean")
         return self
+
+    @property
+    def called(self) -> dict[str, str]:
+        """What the weights file calls layers that it does not call by their place, by their place."""
+        return {str(place): layer.called for place, layer in enumerate(self.layers or ()) if layer.called is not None}
 
     @property
     def reads_tokens(self) -> bool:

@@ -341,6 +341,61 @@ def test_a_guess_fits_the_weights_that_it_was_made_from(tmp_path, name):
     json.dumps(guess)
 
 
+def named(**modules: nn.Module) -> nn.Sequential:
+    return nn.Sequential(collections.OrderedDict(modules))
+
+
+#: Networks as people write them, and one sample's shape.
+NAMED = {
+    "equal layers": (
+        named(fc1=nn.Linear(16, 8), a=nn.ReLU(), fc2=nn.Linear(8, 8), b=nn.ReLU(), fc3=nn.Linear(8, 8), out=nn.Linear(8, 3)),
+        (16,),
+    ),
+    "parts in alphabetical disorder": (
+        named(
+            features=nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            flat=nn.Flatten(),
+            classifier=nn.Sequential(nn.Linear(4 * 49, 12), nn.ReLU(), nn.Linear(12, 5)),
+        ),
+        (1, 14, 14),
+    ),
+    "ten and more": (named(**{f"fc{i}": nn.Linear(6, 6) for i in range(11)}, head=nn.Linear(6, 2)), (6,)),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_a_guess_of_layers_with_names_of_their_own_takes_their_weights(tmp_path, name, prefix):
+    from safetensors.torch import save_file
+
+    net, shape = NAMED[name]
+    weights = {f"{prefix}{key}": tensor.detach() for key, tensor in sorted(net.state_dict().items())}  # as safetensors sorts them
+    guess = guess_spec({key: tuple(tensor.shape) for key, tensor in weights.items()})
+    assert guess is not None
+    assert check_forward(parse_spec(guess), shape).n_classes == net(torch.zeros(2, *shape)).shape[1]
+    save_file(weights, tmp_path / "weights.safetensors")
+    loaded = load_into(guess, tmp_path / "weights.safetensors").model
+    linear = [[m for m in one.modules() if isinstance(m, nn.Linear | nn.Conv2d)] for one in (net, loaded)]
+    for mine, theirs in zip(*linear, strict=True):
+        torch.testing.assert_close(mine.weight, theirs.weight)
+        torch.testing.assert_close(mine.bias, theirs.bias)
+
+
+@pytest.mark.parametrize("second", ["a", "0"])
+def test_two_layers_that_are_called_the_same_are_refused(second):
+    layers = [{"type": "Linear", "in_features": 2, "out_features": 2}] * 3
+    with pytest.raises(UploadRejected, match="called"):
+        parse_spec({"layers": [layers[0], {**layers[1], "called": "a"}, {**layers[2], "called": second}]})
+
+
+def test_layers_are_matched_as_a_whole_where_their_biases_look_alike(tmp_path):
+    net = named(first=nn.Linear(16, 8), act=nn.ReLU(), second=nn.Linear(8, 8), act2=nn.ReLU(), third=nn.Linear(8, 3))
+    path = write(tmp_path, dict(sorted(net.state_dict().items(), reverse=True)))
+    loaded = load_into({"name": "mlp", "options": {"inputs": 16, "n_classes": 3, "hidden": [8, 8]}}, path)
+    torch.testing.assert_close(loaded.model(torch.ones(2, 16)), net(torch.ones(2, 16)))
+    assert any("matched by last part" in note for note in loaded.notes)
+
+
 @pytest.mark.parametrize(
     "shapes",
     [

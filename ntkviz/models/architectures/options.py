@@ -198,7 +198,7 @@ def _range(field: dict[str, Any], low: str, high: str) -> str:
 
 def _known(name: str, parent: dict[str, Any]) -> str:
     """The names that an object takes."""
-    names = [known for known in parent.get("properties", {}) if known != "type"]
+    names = [known for known in parent.get("properties", {}) if known not in {"type", "called"}]
     return _choice(name, names) if names else "this layer takes no arguments"
 
 
