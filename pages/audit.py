@@ -8,12 +8,9 @@ layout.page("Audit the training set", "Which training examples are wrong, plante
 
 with gates.guarded():
     data = cached.dataset(study.spec.subject_id)
-    if study.n_train > audited.AUDIT_UP_TO:
-        st.info(
-            f"Audits are made of up to {audited.AUDIT_UP_TO:,} training points; this study has {study.n_train:,}. "
-            "Run a study with fewer points: the smaller ones are among the larger.",
-            icon=":material/info:",
-        )
+    problem = audited.obstacle(study.n_train)
+    if problem:
+        st.info(problem, icon=":material/info:")
         st.stop()
     view.scope(study, data)
     view.audits(study, data)

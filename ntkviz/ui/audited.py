@@ -8,15 +8,35 @@ from ntkviz.audit.duplicates import Duplicates, near_duplicates
 from ntkviz.audit.mislabels import Mislabels, mislabels
 from ntkviz.audit.prototypes import Typicality, typicality
 from ntkviz.scores import scores_of
+from ntkviz.studies.machine import available_memory_mb
 from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import cached
+from ntkviz.ui.text import megabytes
 
 #: Training points above this need more memory and time than a page should take.
-AUDIT_UP_TO = 5000
+AUDIT_UP_TO = 10_000
+#: N x N matrices of float64 that an audit has in memory at its peak.
+_MATRICES = 4
 #: Columns of the meta table that say which points are wrong on purpose.
 FLIPPED, TRIGGERED = "flipped", "triggered"
+
+
+def obstacle(n_train: int) -> str:
+    """Why a study of so many training points cannot be audited here, in a sentence with what to do; empty when it can."""
+    if n_train > AUDIT_UP_TO:
+        return (
+            f"Audits are made of up to {AUDIT_UP_TO:,} training points; this study has {n_train:,}. Run a study with fewer points: "
+            "the smaller ones are among the larger."
+        )
+    needed, free = _MATRICES * 8 * n_train**2 / 2**20, available_memory_mb()
+    if needed > free:
+        return (
+            f"An audit of {n_train:,} training points takes {megabytes(needed)} of memory, and {megabytes(free)} are free. Close what else "
+            "takes memory, or run a study with fewer points: the smaller ones are among the larger."
+        )
+    return ""
 
 
 def wrong_labels(study: Study, method: str) -> Mislabels:

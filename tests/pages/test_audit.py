@@ -14,6 +14,7 @@ from ntkviz.scores import scores_of
 from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store
+from ntkviz.ui import audited
 from ntkviz.ui.fixes import actions_json
 from ntkviz.ui.maps import nearest_training
 from tests.pages.charts import chart, numbers, table
@@ -229,3 +230,17 @@ def test_the_export_names_ids_and_classes(opened, monkeypatch):
     assert exported["remove"] == []
     wanted = {str(study.train_index[i]): study.class_names[found.suggested[i]] for i in np.flatnonzero(found.contradicted)}
     assert exported["relabel"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AUDIT_UP_TO", 10, "Audits are made of up to 10 training points"),
+        ("available_memory_mb", lambda: 0.0, "takes 0.1 MB of memory"),
+    ],
+)
+def test_what_is_too_large_here_is_refused_in_words(made, open_page, monkeypatch, name, value, said):
+    monkeypatch.setattr(audited, name, value)
+    app = open_page("audit", study=made.keys["digits"])
+    assert said in texts(app)
+    assert not app.exception
