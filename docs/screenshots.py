@@ -16,9 +16,11 @@ PAGES = {
     "compare": "compare",
     "explain": "explain",
     "what_if": "what_if",
+    "behaviour": "behaviour",
     "audit": "audit",
     "map": "map",
     "learn": "learn",
+    "server": "server",
 }
 FLAGS = [
     "--no-sandbox",

@@ -17,6 +17,7 @@ _MUCH = 0.1
 _GOOD = 0.95
 
 Logits = Callable[[nn.Module, torch.Tensor], np.ndarray]
+Scale = dict[str, list[float]]
 
 
 def accuracy_rows(model: nn.Module, x: torch.Tensor, y: np.ndarray, *, logits: Logits) -> tuple[list[ProbeRow], float | None]:
@@ -99,44 +100,60 @@ def _rescaled(model: nn.Module, x: torch.Tensor, y: np.ndarray, accuracy: float,
     Yields:
         One row when they are.
     """
-    found: list[tuple[float, str]] = []
-    for net, inputs, advice in _alternatives(model, x):
+    found: list[tuple[float, str, Scale | None]] = []
+    for net, inputs, advice, scale in _alternatives(model, x):
         try:
             scores = logits(net, inputs)
         except Exception:  # an alternative that does not run explains nothing
             continue
-        found.append((float((_predicted(scores) == y).mean()), advice))
-    best, advice = max(found, default=(0.0, ""))
+        found.append((float((_predicted(scores) == y).mean()), advice, scale))
+    best, advice, scale = max(found, key=lambda entry: entry[0], default=(0.0, "", None))
     if best >= accuracy + _MUCH:
         yield ProbeRow(
             "normalisation",
             False,
             "warning",
             f"The inputs look wrongly scaled: the accuracy is {accuracy:.1%}, and {best:.1%} {advice}",
+            scale,
         )
 
 
-def _alternatives(model: nn.Module, x: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor, str]]:
+def _alternatives(model: nn.Module, x: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor, str, Scale | None]]:
     """Networks and inputs with which the training may have been done.
 
     Yields:
-        Network, inputs, and the end of a sentence.
+        Network, inputs, the end of a sentence, and the normalisation that would do the same.
     """
     if not x.is_floating_point() or x.ndim < 2:
         return
     net = model.net if isinstance(model, Normalised) else model
     if net is not model:
-        yield net, x, "without the given normalisation. Leave `normalise` out, or correct its values."
+        yield net, x, "without the given normalisation. Leave `normalise` out, or correct its values.", None
     axes = [0, *range(2, x.ndim)]
     mean, std = x.mean(dim=axes, keepdim=True), x.std(dim=axes, keepdim=True, correction=0)
-    standard = (x - mean) / torch.where(std > 0, std, 1)
+    std = torch.where(std > 0, std, 1)
+    standard, scale = (x - mean) / std, {"mean": mean.flatten().tolist(), "std": std.flatten().tolist()}
     numbers = f"mean {_few(mean)} and std {_few(std)}"
-    yield net, standard, f"with inputs brought to mean 0 and deviation 1. Give `normalise` in the architecture ({numbers})."
+    yield (
+        net,
+        standard,
+        f"with inputs brought to mean 0 and deviation 1. Give `normalise` in the architecture ({numbers}).",
+        scale,
+    )
     if float(x.min()) >= 0 and float(x.max()) <= 1:
-        yield net, x * 255, "with inputs from 0 to 255. Give `normalise` with mean 0 and std 1/255 = 0.00392157."
-        yield net, x * 2 - 1, "with inputs from -1 to 1. Give `normalise` with mean 0.5 and std 0.5."
+        yield (
+            net,
+            x * 255,
+            "with inputs from 0 to 255. Give `normalise` with mean 0 and std 1/255 = 0.00392157.",
+            _scale(0.0, 1 / 255),
+        )
+        yield net, x * 2 - 1, "with inputs from -1 to 1. Give `normalise` with mean 0.5 and std 0.5.", _scale(0.5, 0.5)
     elif float(x.min()) >= 0 and 1 < float(x.max()) <= 255:
-        yield net, x / 255, "with inputs from 0 to 1. Give `normalise` with mean 0 and std 255."
+        yield net, x / 255, "with inputs from 0 to 1. Give `normalise` with mean 0 and std 255.", _scale(0.0, 255.0)
+
+
+def _scale(mean: float, std: float) -> Scale:
+    return {"mean": [mean], "std": [std]}
 
 
 def _few(values: torch.Tensor) -> str:

@@ -16,12 +16,14 @@ class ProbeRow:
         passed: whether it found nothing.
         severity: "error" when no kernel can be made of the model, "warning" when a person should look, else "info".
         message: a sentence, what was found and what to do.
+        normalise: mean and std, as an architecture's ``normalise``, with which the network does much better.
     """
 
     name: str
     passed: bool
     severity: Severity
     message: str
+    normalise: dict[str, list[float]] | None = None
 
 
 @dataclass(frozen=True)

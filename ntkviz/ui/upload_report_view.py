@@ -64,6 +64,8 @@ def _probes(report: UploadReport) -> None:
             _badge(row)
         name.markdown(_NAMES.get(row.name, row.name))
         text.caption(escape(row.message, limit=700))
+        if row.normalise is not None and st.session_state.get("_upload_normalise") in {"none", "given"}:
+            text.button("Normalise so", key="use_scale", icon=":material/tune:", on_click=_normalise, args=(row.normalise,))
 
 
 def _badge(row: ProbeRow) -> None:
@@ -100,6 +102,13 @@ def _guess(guess: dict) -> None:
 def _use(text: str) -> None:
     state.put("upload_architecture", "json")
     st.session_state["_upload_json"] = text
+
+
+def _normalise(scale: dict[str, list[float]]) -> None:
+    """Fill these numbers in; the check is for a person to press."""
+    st.session_state["_upload_normalise"] = "given"
+    for name, key in (("mean", "_upload_mean"), ("std", "_upload_std")):
+        st.session_state[key] = ", ".join(f"{value:.6g}" for value in scale[name])
 
 
 def _notes(report: UploadReport) -> None:

@@ -84,6 +84,11 @@ def test_wrong_normalisation_is_told_by_the_accuracy(form):
     rows = {row["name"]: row for row in app.session_state["upload_report"]["rows"]}
     assert not rows["accuracy"]["passed"]
     assert "orange-badge[:material/priority_high: warn]" in texts(app)
+    app.button(key="use_scale").click().run()
+    app.button(key="check_upload").click().run()
+    rows = {row["name"]: row for row in app.session_state["upload_report"]["rows"]}
+    assert rows["accuracy"]["passed"]
+    assert not [button for button in app.button if button.key == "use_scale"]
 
 
 def test_mismatch_is_shown_as_a_table(form):
