@@ -239,7 +239,7 @@ def _arrow(fig: go.Figure, arrow: np.ndarray, name: str, colour: str, *, width: 
         y=arrow[1],
         text=f"<b>{palette.short(tip or name.partition(' (')[0], 24)}</b>",
         showarrow=False,
-        xshift=(12 if tip else 36) * away[0],
-        yshift=16 * np.sign(away[1]),
+        xshift=(18 if tip else 36) * away[0],
+        yshift=18 * away[1] if tip else 16 * np.sign(away[1]),
         font={"size": 13},
     )

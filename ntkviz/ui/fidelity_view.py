@@ -377,6 +377,7 @@ def _fit_more(study: Study, rows: list[Compared]) -> None:
             default=kinds,
             format_func=lambda kind: f"{surrogates()[kind].title} ({TARGETS[surrogates()[kind].target]})",
             key=f"fit_kinds_{study.key[:12]}_{len(kinds)}",
+            wrap=True,
         )
         seconds = max(1, round(len(chosen) * 3 * (study.n_train / FIT_UP_TO) ** 2))
         if st.button(

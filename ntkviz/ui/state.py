@@ -15,6 +15,8 @@ from ntkviz.ui.keys import KEYS
 
 __all__ = ["KEYS", "forget", "get", "put", "sticky", "sync_address", "tabs"]
 
+#: Choices side by side: in a narrow window they go on below, where they would be cut off.
+_ROWS = (st.pills, st.segmented_control)
 _SEEN, _PAGE = "_address_seen", "_address_page"
 
 
@@ -80,6 +82,8 @@ def sticky(widget: Callable[..., Any], label: str, *args: Any, key: str, default
         if after is not None:
             after()
 
+    if widget in _ROWS:
+        kw.setdefault("wrap", True)
     return widget(label, *args, key="_" + key, on_change=copy, **kw)
 
 

@@ -63,7 +63,6 @@ def _kernels() -> tuple[list[str], bool]:
             default=["trntk"],
             options=list(rows),
             selection_mode="multi",
-            wrap=True,
             format_func=lambda key: rows[key].title,
             help="How alike two points are to the network. Choose several to compare them; each is computed once and kept.",
         )
@@ -92,7 +91,6 @@ def _surrogates() -> list[str]:
         default=["kglm"],
         options=list(rows),
         selection_mode="multi",
-        wrap=True,
         format_func=lambda key: rows[key].title,
         help="The kernel machine that stands for the network. Some learn the labels anew, others imitate the network's outputs: they "
         "answer different questions.",
