@@ -29,6 +29,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.machine import keep  # noqa: E402
 from tests.browser.conftest import CHROMIUM, FLAGS, serving, settle  # noqa: E402
 
+#: Those with a figure of one study.
+PAGES = ("explain", "map", "fidelity", "kernels", "what_if", "behaviour", "audit")
 #: Points of the lasso's page.
 MILLION = 1_000_000
 _LASSO_PAGE = """
@@ -130,9 +132,9 @@ def timed(browser: Any, url: str, key: str, times: int) -> list[dict[str, Any]]:
     """First paint, clicks and sliders on the study."""
     rows = []
     with watched(browser) as (page, sizes):
-        for name in ("explain", "map", "fidelity"):
+        for name in PAGES:
             painted(page, f"{url}/{name}?study={key}&point=1")  # the first visitor of all
-        for name in ("explain", "map", "fidelity"):
+        for name in PAGES:
             rows.append(row(f"first paint of {name}", [painted(page, f"{url}/{name}?study={key}&point=1") for _ in range(times)]))
         page.goto(f"{url}/map?study={key}&map_method=kernel_pca")
         quiet(page)
@@ -153,7 +155,7 @@ def painted(page: Page, url: str) -> float:
     """Milliseconds from asking for a page to its first figure."""
     page.goto("about:blank")
     page.goto(url, wait_until="commit")
-    page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg')")
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg')", timeout=300_000)
     shown = page.evaluate("() => performance.now()")
     quiet(page)
     return shown
