@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from ntkviz.explain.curvature import curvatures
 from ntkviz.types import ProgressFn, silent
 
 _ROWS_AT_ONCE = 256
@@ -136,7 +137,7 @@ class KlrInfluence:
 
         A point that holds its own score in place has more effect than its residual says.
         """
-        system = np.eye(self.residuals.shape[1]) - self._curvature() @ self.own_covariance()
+        system = np.eye(self.residuals.shape[1]) - curvatures(self.chances) @ self.own_covariance()
         return replace(self, residuals=np.linalg.solve(system, self.residuals[..., None])[..., 0])
 
     def own_covariance(self) -> np.ndarray:
@@ -158,13 +159,6 @@ class KlrInfluence:
                 blocks += np.einsum("cin,din->icd", seen, seen, optimize=True)
             found[part] = blocks
         return found
-
-    def _curvature(self) -> np.ndarray:
-        """W, ``[N, C, C]``."""
-        p = self.chances
-        if p.shape[1] == 1:
-            return (p * (1 - p))[:, :, None]
-        return p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
 
 
 def _seen(parts: np.ndarray, joint: tuple[np.ndarray, bool] | None, values: np.ndarray) -> np.ndarray:

@@ -17,12 +17,16 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
+from ntkviz.explain.curvature import curvatures, curved
+from ntkviz.explain.kernel_products import KernelProducts
 from ntkviz.explain.klr_influence import KlrInfluence
 from ntkviz.explain.refit import Refit, one_hot
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Surrogate, probabilities
 
-#: Leading directions of the kernel in which the curvature is inverted exactly, and the most unknowns that this may make.
-_RANK, _UNKNOWNS = 80, 900
+#: Unknowns of the leading directions of the kernel in which the curvature is inverted exactly: most, and where products take longer.
+_UNKNOWNS, _UNKNOWNS_LARGE = 900, 2100
+#: Share of a residual that a round of quick products leaves, and most rounds.
+_ROUND, _ROUNDS = 1e-4, 6
 #: A step is solved until this share of its right-hand side is left, in the kernel's norm.
 STEP_TOLERANCE = 1e-6
 #: Fewer digits do where more steps follow while they are needed; not for effects, where 1e-3 left up to half of the largest one open.
@@ -93,12 +97,11 @@ class KlrRefit:
         if len(np.unique(labels)) < 2:
             raise ValueError("All training points have one class: there is nothing to tell apart, and no edit has an effect.")
         self._lam = float(surrogate.options["lam"])  # type: ignore[arg-type]
-        values = np.array(kernel, dtype=np.float64) / self._scale
-        self._kernel = (values + values.T) / 2
-        ones = np.ones(len(values))
+        self._kernel = KernelProducts.of(kernel, self._scale)
+        n, ones = len(kernel), np.ones(len(kernel))
         columns = self._columns(ones, labels)
         coef, offset = surrogate.weights[columns].T * self._scale, surrogate.intercept[columns]
-        chances = probabilities(self._kernel @ coef + offset)
+        chances = probabilities(self._kernel.times(coef) + offset)
         residual = float(np.abs(self._lam * coef - (one_hot(labels, columns, self._n_scores) - chances)).max())
         if residual > _SAME_KERNEL:
             raise ValueError(
@@ -106,17 +109,18 @@ class KlrRefit:
                 "Pass the kernel and the labels given to fit_surrogate."
             )
         self.base = Refit(surrogate.weights, surrogate.intercept, ones, np.asarray(labels, dtype=np.int64))
-        rank = max(1, min(_RANK, len(values) - 1, _UNKNOWNS // len(columns) - 1))
-        self._basis = leading_directions(self._kernel, rank)
-        self._basis_image = self._kernel @ self._basis
-        self._images = np.hstack([self._basis_image, np.ones((len(values), 1))])
+        most = _UNKNOWNS_LARGE if self._kernel.single else _UNKNOWNS
+        rank = max(1, min(most // 10, n - 1, most // len(columns) - 1))
+        self._basis = self._kernel.leading(rank)
+        self._basis_image = self._kernel.times(self._basis)
+        self._images = np.hstack([self._basis_image, np.ones((n, 1))])
         self._fitted_chances = chances
-        self._fitted = columns, cho_factor(self._inside(_curvatures(chances)), lower=True, check_finite=False)[0]
+        self._fitted = columns, cho_factor(self._inside(curvatures(chances)), lower=True, check_finite=False)[0]
 
     @property
     def exact_leverage(self) -> bool:
         """Whether :meth:`effects` of the fit without edits are a Newton step to all digits."""
-        return len(self._fitted[0]) * len(self._kernel) ** 3 <= EXACT_UP_TO
+        return len(self._fitted[0]) * len(self.base.counts) ** 3 <= EXACT_UP_TO
 
     def refit(self, counts: np.ndarray, labels: np.ndarray, *, steps: int | None = None, start: Refit | None = None) -> Refit:
         """The fit with these counts and labels, by Newton steps from another fit.
@@ -142,7 +146,7 @@ class KlrRefit:
         coef, offset = begin.weights[columns].T * self._scale, begin.intercept[columns]
         if self._n_scores > 1:  # a shift of all classes changes no softmax; without a class that is gone the sum need not be 0
             coef, offset = coef - coef.mean(axis=1, keepdims=True), offset - offset.mean()
-        at = _Place(coef, self._kernel @ coef, offset)
+        at = _Place(coef, self._kernel.times(coef), offset)
         right = self._downhill(at, targets, counts)
         first, reached, made = _size(right), True, 0
         most, enough, tolerance = (_STEPS, _SETTLED, LOOSE_TOLERANCE) if steps is None else (steps, _ROUNDING, STEP_TOLERANCE)
@@ -169,7 +173,7 @@ class KlrRefit:
         """
         columns = self._columns(at.counts, at.labels)
         coef = at.weights[columns].T * self._scale
-        chances = probabilities(self._kernel @ coef + at.intercept[columns])
+        chances = probabilities(self._kernel.times(coef) + at.intercept[columns])
         pull = at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
         pull = self._without_itself(pull, chances, at.counts, unedited=at is self.base)
         return self._answers(rows, directions, pull, chances, at.counts, columns)
@@ -183,7 +187,7 @@ class KlrRefit:
             at: the fit at which the derivative is taken.
         """
         columns = self._columns(at.counts, at.labels)
-        chances = probabilities(self._kernel @ (at.weights[columns].T * self._scale) + at.intercept[columns])
+        chances = probabilities(self._kernel.times(at.weights[columns].T * self._scale) + at.intercept[columns])
         pull = at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
         return self._answers(rows, directions, pull, chances, at.counts, columns)
 
@@ -201,39 +205,37 @@ class KlrRefit:
         if self._n_scores > 1:
             along = along - along.mean(axis=1, keepdims=True)
         values, factor = np.asarray(rows, dtype=np.float64) / self._scale, self._factor(chances, counts)
-        found = np.empty((len(values), len(self._kernel)))
+        found = np.empty((len(values), len(counts)))
         for first in range(0, len(values), _TOGETHER):
             part = slice(first, first + _TOGETHER)
             # The row as a further point without weight: its own coefficient is along / lam, and the others answer it.
             alone = values[part].T[:, :, None] * along[part] / self._lam
-            pushed = _curve(chances, counts, alone)
-            right = self._vector(-pushed, along[part] - pushed.sum(axis=0))
+            pushed = curved(chances, counts, alone)
+            right = self._vector(-pushed, along[part] - pushed.sum(axis=0), quick=True)
             solved, _ = self._newton(right, chances, counts, factor, STEP_TOLERANCE)
             found[part] = np.einsum("ndr,nr->dn", alone + solved.image + solved.offset, pull)
         return found
 
     def _without_itself(self, pull: np.ndarray, chances: np.ndarray, counts: np.ndarray, *, unedited: bool) -> np.ndarray:
         """``(I - H_i G_ii)^-1 pull_i``, with G the covariance of the scores: a point that holds its own score is missed more."""
-        curvatures = counts[:, None, None] * _curvatures(chances)
-        covariance = self._base_covariance if unedited else self._span_covariance(curvatures)
-        if (
-            not unedited and covariance.shape == self._base_covariance.shape
-        ):  # what the span missed before the edits it misses still
-            covariance = covariance + (self._base_covariance - self._span_covariance(_curvatures(self._fitted_chances)))
-        lever = curvatures @ covariance
+        bends = counts[:, None, None] * curvatures(chances)
+        covariance = self._base_covariance if unedited else self._span_covariance(bends)
+        if not unedited and covariance.shape == self._missed.shape:
+            covariance = covariance + self._missed  # before the edits, and still
+        lever = bends @ covariance
         return np.linalg.solve(np.eye(pull.shape[1]) - lever, pull[:, :, None])[:, :, 0]
 
     def _columns(self, counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The scores that are fitted: one a class with a training point, or the one logit."""
         return np.array([0]) if self._n_scores == 1 else np.unique(labels[counts > 0])
 
-    def _vector(self, coef: np.ndarray, offset: np.ndarray) -> _Vector:
-        n = len(coef)
-        return _Vector(coef, (self._kernel @ coef.reshape(n, -1)).reshape(coef.shape), offset)
+    def _vector(self, coef: np.ndarray, offset: np.ndarray, *, quick: bool = False) -> _Vector:
+        times = self._kernel.quick if quick else self._kernel.times
+        return _Vector(coef, times(coef.reshape(len(coef), -1)).reshape(coef.shape), offset)
 
     def _moved(self, at: _Place, step: _Vector, length: float) -> _Place:
         coef = at.coef + length * step.coef[:, 0]
-        return _Place(coef, self._kernel @ coef, at.offset + length * step.offset[0])
+        return _Place(coef, self._kernel.times(coef), at.offset + length * step.offset[0])
 
     def _shortened(self, at: _Place, step: _Vector, targets: np.ndarray, counts: np.ndarray) -> _Place:
         """The first of 1, 1/2, 1/4, ... of the step that lowers the objective; the shortest when rounding hides that."""
@@ -258,18 +260,40 @@ class KlrRefit:
     def _newton(
         self, right: _Vector, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, tolerance: float
     ) -> tuple[_Vector, bool]:
-        """``Hessian^-1 right`` by preconditioned conjugate gradients, and whether the tolerance was reached."""
+        """``Hessian^-1 right`` by preconditioned conjugate gradients, and whether the tolerance was reached.
+
+        With a float32 kernel by rounds: quick products until few digits are left of the residual, which is then computed to all.
+        """
+        enough = tolerance**2 * right.dot(right)
+        if not self._kernel.single:
+            return self._conjugate(right, chances, counts, factor, enough)
+        zeros = np.zeros_like(right.coef)
+        step, residual, reached = _Vector(zeros, zeros, np.zeros_like(right.offset)), right, True
+        for _ in range(_ROUNDS):
+            left = residual.dot(residual)
+            if not (left > enough).any():
+                return step, reached
+            more, reached = self._conjugate(residual, chances, counts, factor, np.maximum(enough, _ROUND**2 * left))
+            step = self._vector(step.coef + more.coef, step.offset + more.offset)
+            pushed = curved(chances, counts, step.image + step.offset)
+            coef = right.coef - pushed - self._lam * step.coef
+            residual = self._vector(coef, right.offset - pushed.sum(axis=0), quick=True)  # seven digits of what is left
+        return step, reached and not (residual.dot(residual) > enough).any()
+
+    def _conjugate(
+        self, right: _Vector, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, enough: np.ndarray
+    ) -> tuple[_Vector, bool]:
+        """The same until ``enough`` is left of each squared residual."""
         zeros = np.zeros_like(right.coef)
         step, residual = _Vector(zeros, zeros, np.zeros_like(right.offset)), right
-        enough = tolerance**2 * right.dot(right)
         ahead = self._precondition(residual, factor)
         energy = ahead.dot(residual)
         for _ in range(_PRODUCTS):
             active = (residual.dot(residual) > enough) & (energy > 0)
             if not active.any():
                 return step, True
-            pushed = _curve(chances, counts, ahead.image + ahead.offset)
-            bent = self._vector(pushed, pushed.sum(axis=0))
+            pushed = curved(chances, counts, ahead.image + ahead.offset)
+            bent = self._vector(pushed, pushed.sum(axis=0), quick=True)
             bent = _Vector(bent.coef + self._lam * ahead.coef, bent.image + self._lam * ahead.image, bent.offset)
             curvature = ahead.dot(bent)
             active &= curvature > 0
@@ -297,19 +321,19 @@ class KlrRefit:
         """The preconditioner: that of the fit, unless a class is gone."""
         if chances.shape[1] == len(self._fitted[0]):
             return self._fitted[1]
-        return cho_factor(self._inside(counts[:, None, None] * _curvatures(chances)), lower=True, check_finite=False)[0]
+        return cho_factor(self._inside(counts[:, None, None] * curvatures(chances)), lower=True, check_finite=False)[0]
 
-    def _inside(self, curvatures: np.ndarray) -> np.ndarray:
+    def _inside(self, bends: np.ndarray) -> np.ndarray:
         """The Hessian in the leading span and the offsets, ``[(rank + 1) R]`` squared.
 
         Args:
-            curvatures: of the loss at each point, ``[N, R, R]``.
+            bends: of the loss at each point, ``[N, R, R]``.
         """
-        images, rank, r = self._images, self._basis.shape[1], curvatures.shape[1]
+        images, rank, r = self._images, self._basis.shape[1], bends.shape[1]
         full = np.empty((rank + 1, r, rank + 1, r))
         for c in range(r):
             for d in range(c, r):
-                full[:, c, :, d] = full[:, d, :, c] = (images * curvatures[:, c, d, None]).T @ images
+                full[:, c, :, d] = full[:, d, :, c] = (images * bends[:, c, d, None]).T @ images
         if r > 1:  # shifting all offsets changes no softmax: without this it would be singular
             full[rank, :, rank, :] += len(images) / r**2
         matrix = full.reshape((rank + 1) * r, (rank + 1) * r)
@@ -318,25 +342,32 @@ class KlrRefit:
         return matrix
 
     @cached_property
+    def _missed(self) -> np.ndarray:
+        """What the leading span lacks of the exact covariance of the fit, ``[N, R, R]``; zeros where nobody knows."""
+        if not self.exact_leverage:
+            return np.zeros_like(self._base_covariance)
+        return self._base_covariance - self._span_covariance(curvatures(self._fitted_chances))
+
+    @cached_property
     def _base_covariance(self) -> np.ndarray:
         if not self.exact_leverage:
-            return self._span_covariance(_curvatures(self._fitted_chances))
+            return self._span_covariance(curvatures(self._fitted_chances))
         nothing = np.zeros_like(self._fitted_chances)
-        return KlrInfluence.factor(self._kernel, self._fitted_chances, nothing, self._lam).own_covariance()
+        return KlrInfluence.factor(self._kernel.values, self._fitted_chances, nothing, self._lam).own_covariance()
 
-    def _span_covariance(self, curvatures: np.ndarray) -> np.ndarray:
+    def _span_covariance(self, bends: np.ndarray) -> np.ndarray:
         """Diagonal blocks G_ii of the covariance of the training scores, ``[N, R, R]``: leading span, and a diagonal for the rest.
 
         The rest of the kernel, what the span leaves of each K_ii, is taken as independent from point to point (as in the FITC
         approximation of Gaussian processes, Snelson and Ghahramani 2006); then the blocks are exact and cost no N x N inverse.
 
         Args:
-            curvatures: of the loss at each point, ``[N, R, R]``.
+            bends: of the loss at each point, ``[N, R, R]``.
         """
-        r = curvatures.shape[1]
-        rest = np.maximum(np.diagonal(self._kernel) - (self._basis_image**2).sum(axis=1), 0.0) / self._lam
-        damped = np.linalg.inv(np.eye(r) + rest[:, None, None] * curvatures)  # (I + rest H)^-1
-        spread, size = np.linalg.inv(self._inside(curvatures @ damped)), self._basis.shape[1] + 1
+        r = bends.shape[1]
+        rest = np.maximum(self._kernel.diagonal - (self._basis_image**2).sum(axis=1), 0.0) / self._lam
+        damped = np.linalg.inv(np.eye(r) + rest[:, None, None] * bends)  # (I + rest H)^-1
+        spread, size = np.linalg.inv(self._inside(bends @ damped)), self._basis.shape[1] + 1
         blocks, within = spread.reshape(size, r, size, r), np.empty_like(damped)
         for c in range(r):
             for d in range(c, r):
@@ -360,39 +391,5 @@ def counted(steps: int) -> str:
     return "one Newton step" if steps == 1 else f"{steps} Newton steps"
 
 
-def _curvatures(chances: np.ndarray) -> np.ndarray:
-    """Second derivatives of the loss at each point, ``diag p - p p^T``, ``[N, R, R]``."""
-    if chances.shape[1] == 1:
-        return (chances * (1 - chances))[:, :, None]
-    return chances[:, :, None] * (np.eye(chances.shape[1]) - chances[:, None, :])
-
-
 def _size(vector: _Vector) -> float:
     return float(np.sqrt(max(vector.dot(vector)[0], 0.0)))
-
-
-def leading_directions(kernel: np.ndarray, rank: int) -> np.ndarray:
-    """Leading eigenvectors of a kernel, orthonormal in the kernel's own inner product, ``[N, <= rank]``.
-
-    Args:
-        kernel: ``[N, N]``, mean diagonal 1.
-        rank: how many at most; directions without variance are left out.
-    """
-    from sklearn.utils.extmath import randomized_range_finder
-
-    size = min(rank + 10, len(kernel))
-    span = np.asarray(randomized_range_finder(kernel, size=size, n_iter=2, power_iteration_normalizer="QR", random_state=0))
-    inside = span.T @ (kernel @ span)
-    values, turn = np.linalg.eigh((inside + inside.T) / 2)
-    keep = values > max(1e-9 * values[-1], 1e-12 * len(kernel))
-    keep[: max(len(values) - rank, 0)] = False
-    return (span @ turn[:, keep]) / np.sqrt(values[keep])
-
-
-def _curve(chances: np.ndarray, counts: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Curvature of the loss at each point times changes of its scores, ``[N, D, R]``."""
-    p, s = chances[:, None, :], counts[:, None, None]
-    if chances.shape[1] == 1:
-        return s * p * (1 - p) * direction
-    pushed = s * p * direction
-    return pushed - p * pushed.sum(axis=2, keepdims=True)
