@@ -6,6 +6,7 @@ Gauss-Newton influence with the full empirical NTK.
 """
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import softmax
 
-from benchmarks.machine import keep
+from benchmarks.machine import RESULTS, keep
 from ntkviz import StudySpec, attribute, fit_surrogate, kernel_matrix, load_sample, run_study, samples
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
@@ -52,7 +53,14 @@ def main() -> None:
         rows += found
         print("\n".join(line(row) for row in found), flush=True)
     if not options.quick:
-        print("kept in", keep("faithfulness", rows))
+        print("kept in", keep("faithfulness", [*others(options.samples), *rows]))
+
+
+def others(measured: list[str]) -> list[dict[str, Any]]:
+    """The rows of the samples that were measured before and are not measured now."""
+    path = RESULTS / "faithfulness.json"
+    known = json.loads(path.read_text())["rows"] if path.exists() else []
+    return [row for row in known if row["sample"] not in measured]
 
 
 def measure(name: str, *, quick: bool) -> list[dict[str, Any]]:

@@ -20,9 +20,9 @@ from ntkviz.ui.compared import FIT_UP_TO
 
 #: Studies side by side, the one on show among them; and how many others stand there before anybody chose.
 MOST, AT_FIRST = 6, 3
-#: Removal effects on all test points are computed up to so many training points: seconds a kernel, growing with the cube of N. They
-#: are what is compared before anybody chose up to fewer: a tab should open at once.
-ALL_UP_TO, AT_ONCE_UP_TO = 1000, 500
+#: Removal effects on all test points are computed up to so many training points, and are compared first: two seconds a kernel, growing with
+#: the cube of N.
+ALL_UP_TO = 1000
 #: Approximations of another kernel. They say nearly the same as it, so they are asked when somebody chooses them.
 _SKETCHES = ("hybrid_trntk", "class_sketch_trntk", "proj_trntk", "proj_pntk")
 #: What is compared: key -> what a number is.
@@ -98,13 +98,13 @@ def opened(study: Study, known: list[Candidate], keys: list[str]) -> tuple[list[
 
 
 def kinds(asked: list[Asked]) -> list[str]:
-    """What can be compared, the default first. Removal effects lead, as on the first tab, where they take no time."""
+    """What can be compared, the default first. Removal effects lead, as on the first tab, where they take seconds."""
     n = asked[0].study.n_train
     direct = [one.study.spec.surrogate in ANSWERS for one in asked]
     possible = (all(direct) or n <= FIT_UP_TO) and len(np.unique(asked[0].study.y_train)) > 1
     if not possible:
         return ["share", "similarity"]
-    return ["removal", "share", "similarity"] if n <= AT_ONCE_UP_TO else ["share", "removal", "similarity"]
+    return ["removal", "share", "similarity"] if n <= ALL_UP_TO else ["share", "removal", "similarity"]
 
 
 def attributions(asked: list[Asked], m: int, label: int, against: int | None, kind: str) -> np.ndarray:
