@@ -13,7 +13,14 @@ with gates.guarded():
     chosen = view.choose(study)
     if chosen is None:
         st.stop()
-    view.about(study, data, chosen)
+    if view.in_a_confusion(study):
+        left, right = st.columns([5, 4], gap="medium")
+        with left:
+            view.confusions(study)
+        with right:
+            view.about(study, data, chosen)
+    else:
+        view.about(study, data, chosen)
     values = behaved.effects(study, chosen)
     groups, examples, regions = st.tabs(["By group", "Strongest examples", "Thin regions"])
     with groups:

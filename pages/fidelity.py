@@ -1,6 +1,6 @@
 import streamlit as st
 
-from ntkviz.ui import cached, gates, layout, plane_view, points, removal_trial, trust_view
+from ntkviz.ui import cached, classes_view, gates, layout, plane_view, points, removal_trial, trust_view
 from ntkviz.ui import fidelity_view as view
 from ntkviz.ui.compared import compared
 
@@ -31,7 +31,7 @@ with gates.guarded():
     view.all_measures(study)
 
     st.subheader("Class by class, and on the network's errors", anchor="classes")
-    view.by_class(study)
+    classes_view.by_class(study)
 
     st.subheader("Other surrogates of the same kernel", anchor="surrogates")
     with st.spinner("Fitting surrogates …", show_time=True):

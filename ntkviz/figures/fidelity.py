@@ -178,12 +178,18 @@ def reading_per_class_tau(class_names: Sequence[str], tau: np.ndarray, n: np.nda
     return f"{text}; {missing} classes have too few points." if missing else f"{text}."
 
 
-def confusion_heatmap(counts: np.ndarray, class_names: Sequence[str]) -> go.Figure:
-    """Network's class against surrogate's class. Reads: blue is agreement, orange cells are where they part.
+def confusion_heatmap(
+    counts: np.ndarray, class_names: Sequence[str], *, rows: str = "network's class", columns: str = "surrogate's class"
+) -> go.Figure:
+    """Two ways to class the test points against each other. Reads: blue is agreement, orange cells are where they part.
+
+    A click on a cell gives ``"row:column"``.
 
     Args:
-        counts: int ``[C, C]``; row: the network's class, column: the surrogate's.
+        counts: int ``[C, C]``; row: by the first, such as the network's class, column: by the second.
         class_names: C names.
+        rows: what the first is.
+        columns: what the second is.
 
     Raises:
         ValueError: when it is not ``[C, C]`` or has negative entries.
@@ -205,18 +211,35 @@ def confusion_heatmap(counts: np.ndarray, class_names: Sequence[str]) -> go.Figu
                 colorscale=scale,
                 showscale=False,
                 name=name,
-                customdata=[[[palette.short(a, 40), palette.short(b, 40)] for b in class_names] for a in class_names],
-                hovertemplate="network: %{customdata[0]}<br>surrogate: %{customdata[1]}<br>%{z:,} test points<extra></extra>",
+                hoverinfo="skip",
                 texttemplate="%{z:,}" if n <= 20 else None,
                 xgap=1,
                 ygap=1,
             )
         )
-    rows = palette.named_rows(class_names, 14)
-    columns: dict[str, Any] = rows | {"range": [-0.5, n - 0.5]}
-    fig.update_xaxes(title_text="surrogate's class", constrain="domain", **columns)
-    fig.update_yaxes(title_text="network's class", scaleanchor="x", constrain="domain", **rows)
-    return palette.theme(fig, height=440, legend="none")
+    side = max(180, min(320, 40 * n))  # of the plane, in pixels
+    fig.add_trace(_cells(values, class_names, rows, columns, size=0.8 * side / max(1, n)))
+    down = palette.named_rows(class_names, 14)
+    across: dict[str, Any] = down | {"range": [-0.5, n - 0.5]}
+    fig.update_xaxes(title_text=columns, constrain="domain", **across)
+    fig.update_yaxes(title_text=rows, scaleanchor="x", constrain="domain", **down)
+    return palette.theme(fig, height=120 + side, legend="none")
+
+
+def _cells(values: np.ndarray, class_names: Sequence[str], rows: str, columns: str, *, size: float) -> go.Scatter:
+    """Invisible squares over the cells: Streamlit hears of clicks on points, and not of those on a heat map."""
+    down, across = np.nonzero(values)
+    names = [palette.short(name, 40) for name in class_names]
+    return go.Scatter(
+        x=across,
+        y=down,
+        mode="markers",
+        marker={"symbol": "square", "size": size, "opacity": 0},
+        customdata=[[f"{a}:{b}", names[a], names[b], int(values[a, b])] for a, b in zip(down, across, strict=True)],
+        hovertemplate=f"{palette.safe(rows)}: %{{customdata[1]}}<br>{palette.safe(columns)}: %{{customdata[2]}}<br>"
+        "%{customdata[3]:,} test points<extra></extra>",
+        name="cells",
+    )
 
 
 def reading_confusion(counts: np.ndarray, class_names: Sequence[str]) -> str:

@@ -7,22 +7,27 @@ import streamlit as st
 from ntkviz.explain.behaviour import TopCarriers, carriers, top_carriers
 from ntkviz.explain.regions import regions
 from ntkviz.figures import behaviour as figures
+from ntkviz.figures.fidelity import confusion_heatmap
+from ntkviz.scores import scores_of
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import behaved, layout, media, selection, state, together
 from ntkviz.ui.behaved import Behaviour
-from ntkviz.ui.point_picker import example_rows, meta_columns, tiles, true_class
+from ntkviz.ui.clicks import clicked, steady
+from ntkviz.ui.point_picker import example_rows, meta_columns, named_table, tiles, true_class
 from ntkviz.ui.points import Outcomes
 from ntkviz.ui.text import escape, percent
 
 #: How the test points of a behaviour are chosen: name -> help.
+CONFUSION = "a confusion"
 KINDS = {
-    "a confusion": "Test points of one class that the network takes for another",
+    CONFUSION: "Test points of one class that the network takes for another",
     "all errors": "All test points that the network gets wrong",
     selection.KIND: "Any test points: those chosen on the page Map (by a lasso, a box, or rows of its table), or by their ids",
 }
 #: Test points shown as pictures.
 SHOWN = 24
+_CONFUSIONS = "confusions"
 
 
 def choose(study: Study) -> Behaviour | None:
@@ -34,7 +39,7 @@ def choose(study: Study) -> Behaviour | None:
             st.segmented_control,
             "Behaviour",
             key="behaviour_kind",
-            default="a confusion" if found else selection.KIND,
+            default=CONFUSION if found else selection.KIND,
             options=list(KINDS),
             required=True,
             help=". ".join(f"**{name}**: {text}" for name, text in KINDS.items()) + ".",
@@ -53,6 +58,36 @@ def choose(study: Study) -> Behaviour | None:
         return _cell(study, found)
 
 
+def in_a_confusion(study: Study) -> bool:
+    """Whether one cell of the confusion matrix is explained."""
+    return bool(behaved.cells(study)) and state.get("behaviour_kind", CONFUSION) == CONFUSION
+
+
+def confusions(study: Study) -> None:
+    """Labels against the network's classes: a click on an error explains it."""
+    names, n = list(study.class_names), len(study.class_names)
+    counts = np.zeros((n, n), dtype=np.int64)
+    np.add.at(counts, (study.y_test, scores_of(study.logits_test).predicted), 1)
+    fig = confusion_heatmap(counts, names, rows="label", columns="network's class")
+    right = int(np.trace(counts))
+    reading = f"The network names the label of {right:,} of {counts.sum():,} test points (blue). Click an orange cell to explain these errors."
+    layout.figure(
+        steady(fig),
+        reading,
+        named_table("label", names, counts, names),
+        key=_CONFUSIONS,
+        on_select=_follow,
+        selection_mode="points",
+    )
+
+
+def _follow() -> None:
+    """Explain the errors of the cell that was clicked; one of right answers is no error."""
+    cell = clicked(_CONFUSIONS)
+    if cell is not None and len(set(cell.split(":"))) == 2:
+        state.put("behaviour_cell", cell)
+
+
 def about(study: Study, data: Dataset, chosen: Behaviour) -> None:
     """What is explained, in a sentence, and the test points themselves."""
     n = len(chosen.members)
@@ -66,7 +101,7 @@ def about(study: Study, data: Dataset, chosen: Behaviour) -> None:
     if chosen.target_name == "the label":
         st.caption("So the examples that *carry errors* are those with effects below zero: they speak against the label.")
     shown = chosen.members[:SHOWN]
-    with st.expander(f"The test points ({count})", icon=":material/visibility:"):
+    with st.expander(f"The test points ({count})", icon=":material/visibility:", expanded=in_a_confusion(study)):
         ids = study.test_index[shown]
         if data.kind == "image":
             tiles(data, "test", ids, [escape(study.class_names[study.y_test[m]]) for m in shown], width=64, walk=("members",))

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -19,7 +18,7 @@ from ntkviz.ui.clicks import steady
 from ntkviz.ui.compared import FIT_UP_TO, TARGETS, Compared, missing, remember
 from ntkviz.ui.measures import measure
 from ntkviz.ui.plane_view import axes_note
-from ntkviz.ui.point_picker import named_table, picture, picture_column
+from ntkviz.ui.point_picker import picture, picture_column
 from ntkviz.ui.points import Outcomes, outcomes, select_points
 from ntkviz.ui.text import escape, number, percent
 
@@ -172,39 +171,6 @@ def all_measures(study: Study) -> None:
             st.latex(info.formula)
 
 
-def by_class(study: Study) -> None:
-    """Class by class, and where the two part."""
-    names, parts = list(study.class_names), study.fidelity.per_class
-    left, right = st.columns([1, 1], gap="medium")
-    tau = np.array([p.tau_within for p in parts])
-    counts = np.array([p.n_points for p in parts])
-    ends = np.array([p.intervals.get("tau_within", (np.nan, np.nan)) for p in parts], dtype=np.float64)
-    with left:
-        fig = figures.per_class_tau(names, tau, counts, low=ends[:, 0], high=ends[:, 1])
-        table = pd.DataFrame(
-            {
-                "class": names,
-                "points": counts,
-                "network accuracy": [p.accuracy_network for p in parts],
-                "surrogate accuracy": [p.accuracy_surrogate for p in parts],
-                "agreement": [p.agreement for p in parts],
-                "shared errors": [p.r_miss for p in parts],
-                "τ over all points": [p.tau for p in parts],
-                "τ within the class": tau,
-                "low": ends[:, 0],
-                "high": ends[:, 1],
-            }
-        )
-        layout.figure(fig, figures.reading_per_class_tau(names, tau, counts), table, key="by_class")
-    with right:
-        confusion = np.asarray(study.fidelity.confusion)
-        table = named_table("network's class", names, confusion, names)
-        layout.figure(
-            figures.confusion_heatmap(confusion, names), figures.reading_confusion(confusion, names), table, key="confusion"
-        )
-    st.markdown(_on_errors(study))
-
-
 @st.fragment(key=_SURROGATES)
 @gates.guarded()
 def side_by_side(study: Study, points: Outcomes, rows: list[Compared]) -> None:
@@ -343,20 +309,6 @@ def _baselines(study: Study) -> None:
 def _null_baselines(home: str, study_key: str) -> list[Baseline]:
     study = cached.study(study_key)
     return list(null_baselines(study.logits_test, study.y_test, train_labels=study.y_train))
-
-
-def _on_errors(study: Study) -> str:
-    """Fidelity on the network's errors, in a sentence."""
-    found = study.fidelity
-    errors = found.counts.get("r_miss", 0)
-    if not errors:
-        return "**On the network's errors.** It makes none on these test points, so nothing can be said about how the surrogate explains mistakes."
-    tau, miss, jaccard = (measure(found, name) for name in ("tau_errors", "r_miss", "r_miss_jaccard"))
-    chance = found.r_miss_p_value
-    return (
-        f"**On the network's {errors} errors.** The surrogate errs on {percent(miss.value)} of them too ({percent(jaccard.value)} of the errors of either); two classifiers "
-        f"that err independently would share as many with probability {number(chance, 2)}. τ within the errors is {tau.words()}."
-    )
 
 
 def _fit_more(study: Study, rows: list[Compared]) -> None:

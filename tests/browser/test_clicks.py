@@ -1,9 +1,12 @@
 """Clicks that lead from a chart or a table to a point: what AppTest cannot do."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
 
+from ntkviz.scores import scores_of
+from ntkviz.studies.store import Store
 from tests.browser.conftest import keyed, no_exception, settle
 
 #: Pixels and id of the point of a chart that stands most alone, of those whose id begins with some letters.
@@ -165,4 +168,30 @@ def test_a_guess_reveals_the_shares(server, finished, open_browser):
     form.locator("label", has_text="A").first.click()
     form.get_by_role("button", name="Reveal").click()
     expect(page.get_by_text("And without the point?")).to_be_visible()
+    no_exception(page)
+
+
+def test_a_click_on_a_cell_of_a_heat_map_chooses_its_points(server, finished, open_browser):
+    page = open_browser(f"{server}/fidelity?study={finished.keys['text']}")
+    settle(page)
+    cell = click_point(page, "confusion")
+    settle(page)
+    study = Store(finished.home).load_study(finished.keys["text"])
+    network, surrogate = (scores_of(logits).predicted for logits in (study.logits_test, study.surrogate_logits))
+    inside = [f"{a}:{b}" for a, b in zip(network, surrogate, strict=True)].count(cell)
+    expect(keyed(page, "selection_bar")).to_contain_text("1 test point" if inside == 1 else f"{inside} test points")
+    no_exception(page)
+
+
+def test_a_click_on_an_error_of_the_confusion_matrix_explains_it(server, finished, open_browser):
+    page = open_browser(f"{server}/behaviour?study={finished.keys['text']}")
+    settle(page)
+    study = Store(finished.home).load_study(finished.keys["text"])
+    said = scores_of(study.logits_test).predicted
+    errors = sorted({f"{a}:{b}" for a, b in zip(study.y_test, said, strict=True) if a != b})
+    assert errors, "the sample has no error to click"
+    assert click_point(page, "confusions", errors[-1]) == errors[-1]
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("behaviour_cell") == [errors[-1]])
+    names = [study.class_names[int(c)] for c in errors[-1].split(":")]
+    expect(page.get_by_text(f"{names[0]} taken for {names[1]}").first).to_be_visible()
     no_exception(page)
