@@ -23,7 +23,7 @@ from ntkviz.explain.klr_influence import KlrInfluence
 from ntkviz.explain.refit import Refit, one_hot
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Surrogate, probabilities
 
-#: Unknowns of the leading directions of the kernel in which the curvature is inverted exactly: most, and where products take longer.
+#: Unknowns of the leading directions of the kernel in which the curvature is inverted exactly: most, and where leverages rest on them.
 _UNKNOWNS, _UNKNOWNS_LARGE = 900, 2100
 #: Share of a residual that a round of quick products leaves, and most rounds.
 _ROUND, _ROUNDS = 1e-4, 6
@@ -109,7 +109,7 @@ class KlrRefit:
                 "Pass the kernel and the labels given to fit_surrogate."
             )
         self.base = Refit(surrogate.weights, surrogate.intercept, ones, np.asarray(labels, dtype=np.int64))
-        most = _UNKNOWNS_LARGE if self._kernel.single else _UNKNOWNS
+        most = _UNKNOWNS if len(columns) * n**3 <= EXACT_UP_TO else _UNKNOWNS_LARGE
         rank = max(1, min(most // 10, n - 1, most // len(columns) - 1))
         self._basis = self._kernel.leading(rank)
         self._basis_image = self._kernel.times(self._basis)
@@ -164,7 +164,7 @@ class KlrRefit:
 
         A Newton step without the point: its residual over one minus its leverage. For the fit without edits that is exact where
         C N³ is at most :data:`EXACT_UP_TO`. Above, it comes from the kernel's leading span plus a diagonal for the rest, which
-        left up to 2 % of the largest effect open with tangent kernels at N = 1,000, and 13 % with a kernel of inputs.
+        left 2.4 % of the largest effect open in the median (6.8 % at most) on MNIST with the trace NTK at N = 3,000; the order hardly moves.
 
         Args:
             rows: ``[M, N]``.
