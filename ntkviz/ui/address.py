@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 LONGEST = 1500
 #: Digits of a study's key that name it in a list in the address.
 SHORT_KEY = 12
+#: Copies of a training point that an edit in the address may add.
+_MOST_COPIES = 1000
 _EDITS = {"remove": "r", "relabel": "l", "duplicate": "d"}
 
 
@@ -102,6 +104,8 @@ def _edit(word: str) -> "Edit":
     kind = {letter: kind for kind, letter in _EDITS.items()}[word[:1]]
     index, _, number = word[1:].partition("-")
     label, times = int(number) if kind == "relabel" else -1, int(number) if kind == "duplicate" else 1
+    if not 1 <= times <= _MOST_COPIES:
+        raise ValueError(f"Expected 1 to {_MOST_COPIES} copies; got {number[:40]!r}.")
     return Edit(kind, int(index), label=label, times=times)  # type: ignore[arg-type]
 
 

@@ -140,7 +140,7 @@ def _write(name: str, entry: Entry, value: Any) -> None:
 def _parsed(entry: Entry, text: str) -> object:
     try:
         return entry.parse(text)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):  # the last by brackets within brackets
         return None
 
 

@@ -53,9 +53,16 @@ def told(study: Study, found: Answering) -> str:
 
 
 def edits(study: Study) -> tuple[Edit, ...]:
-    """The edits that are tried out, in the order in which they were made; a link names the study by the beginning of its key."""
+    """The edits that are tried out, in the order in which they were made; a link names the study by the beginning of its key.
+
+    Those of a link that do not fit the study are let go of, and a sentence says so.
+    """
     made = next((made for key, made in _all_edits().items() if study.key.startswith(key)), ())
-    return tuple(edit for edit in made if 0 <= edit.index < study.n_train and edit.label < len(study.class_names))
+    if made and not possible(study, made):
+        put_edits(study, ())
+        st.toast("The edits of this link do not fit the study, so none was made.", icon=":material/error:")
+        return ()
+    return made
 
 
 def put_edits(study: Study, new: Sequence[Edit]) -> None:

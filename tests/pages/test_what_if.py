@@ -220,3 +220,12 @@ def test_the_figure_shows_the_probabilities_of_the_table(opened):
     np.testing.assert_allclose(numbers(traces["before"]["x"]), values["probability before"], atol=1e-12)
     np.testing.assert_allclose(numbers(traces["after"]["x"]), values["probability after"], atol=1e-12)
     assert len(study.class_names) == len(values)
+
+
+@pytest.mark.parametrize("edits", ["r999999", "l3-77", "l3--5", "r3.r3", "r3.l3-1"])
+def test_edits_of_a_link_that_do_not_fit_are_let_go_of_and_said(made, open_page, edits):
+    key = made.keys["digits"]
+    app = open_page("what_if", study=key, edits=f"{key[:12]}:{edits}")
+    assert not app.exception
+    assert any("do not fit the study" in toast.value for toast in app.toast)
+    assert "edits" not in app.query_params

@@ -54,6 +54,9 @@ def test_what_is_written_is_read_back(page, name):
         ("edits", "0123456789ab:x12"),
         ("edits", "0123456789ab:l12"),
         ("edits", "0123456789ab:"),
+        ("edits", "0123456789ab:r-4"),
+        ("edits", "0123456789ab:d7--5"),
+        ("edits", "0123456789ab:d7-99999999999999999999"),
         ("edits", "../../etc/pass:r1"),
     ],
 )
@@ -105,6 +108,14 @@ def test_an_option_out_of_its_range_in_a_link_is_brought_back():
     app = AppTest.from_function(two_pages, default_timeout=60)
     app.query_params["map_size"] = "9" * 30
     assert app.run().slider(key="_map_size").value == 50
+
+
+@pytest.mark.parametrize("text", ["[" * 1400, "nan", "", "{}"])
+def test_what_no_parser_takes_is_dropped_by_the_page(text):
+    app = AppTest.from_function(two_pages, default_timeout=60)
+    app.query_params["map_method"] = text
+    assert not app.run().exception
+    assert "map_method" not in app.query_params
 
 
 def entry(name: str) -> Entry:
