@@ -22,6 +22,21 @@ def silent(stage: str, fraction: float) -> None:
     """Report progress to nobody."""
 
 
+def part_of(on_progress: ProgressFn, start: float, share: float) -> ProgressFn:
+    """Progress of a part as progress of the whole.
+
+    Args:
+        on_progress: of the whole.
+        start: what was done before the part, in [0, 1].
+        share: the part's share of the whole.
+    """
+
+    def report(stage: str, fraction: float) -> None:
+        on_progress(stage, start + share * fraction)
+
+    return report
+
+
 @dataclass(frozen=True)
 class Display:
     """What a person is shown of each point, in the order of the points.

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ntkviz.truth.recipe import Training
 from ntkviz.truth.retrain import ENSEMBLE, retrain, trains_together
 from ntkviz.truth.train import train
 from ntkviz.truth.truth import Truth, balanced, data_sha256, half_subsets, margins_of
-from ntkviz.types import Dataset, ProgressFn, silent
+from ntkviz.types import Dataset, ProgressFn, part_of, silent
 
 #: Distance of the seeds that are not the explained network's own.
 _STRIDE = 1000
@@ -61,18 +60,9 @@ def make_truth(
     masks = half_subsets(n, n_subsets, SUBSET_SEED)
     # All points are trained on last: their share of the time is what their number of points says.
     share = n_subsets / (n_subsets + 2)
-    halves = retrain(
-        spec,
-        data,
-        masks.repeat(n_seeds, axis=0),
-        np.tile(seeds, n_subsets),
-        training,
-        test=test,
-        workers=workers,
-        kept=kept,
-        on_progress=lambda stage, done: on_progress(stage, share * done),
-    )
-    whole = _on_all_points(spec, data, seeds, training, test, lambda stage, done: on_progress(stage, share + (1 - share) * done))
+    networks, step = (masks.repeat(n_seeds, axis=0), np.tile(seeds, n_subsets)), part_of(on_progress, 0.0, share)
+    halves = retrain(spec, data, *networks, training, test=test, workers=workers, kept=kept, on_progress=step)
+    whole = _on_all_points(spec, data, seeds, training, test, part_of(on_progress, share, 1 - share))
     y = data.y_test[test]
     return Truth(
         masks=masks,
@@ -100,15 +90,10 @@ def _on_all_points(
     made = []
     with torch.random.fork_rng(devices=[]):
         for place, seed in enumerate(seeds.tolist()):
-            step = partial(_part_of, place, len(seeds), on_progress)
+            step = part_of(on_progress, place / len(seeds), 1 / len(seeds))
             model = train(spec, data.x_train, data.y_train, replace(training, seed=seed), on_progress=step)
             made.append(logits_of(model, data.x_test[test]))
     return np.stack(made)
-
-
-def _part_of(place: int, count: int, on_progress: ProgressFn, _stage: str, done: float) -> None:
-    """Progress of one network as progress of all."""
-    on_progress("truth", (place + done) / count)
 
 
 def quote_truth(spec: dict[str, Any], data: Dataset, training: Training, *, n_subsets: int = 100, n_seeds: int = 5) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from ntkviz.errors import NtkvizError
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.result_file import read_result, write_result
 from ntkviz.truth.truth import margins_of
-from ntkviz.types import Dataset, ProgressFn, silent
+from ntkviz.types import Dataset, ProgressFn, part_of, silent
 
 if TYPE_CHECKING:
     from ntkviz.models.spec import ArchitectureSpec
@@ -74,29 +73,19 @@ def removal_drops(
     """
     from ntkviz.truth.retrain import retrain
 
-    test, seeds = np.asarray(test), np.asarray(seeds)
-    lists = _checked(removed, len(test), len(data.y_train))
+    test, seeds, n = np.asarray(test), np.asarray(seeds), len(data.y_train)
+    lists = _checked(removed, len(test), n)
     methods, points, k = lists.shape
-    masks = np.ones((methods, points, len(data.y_train)), dtype=bool)
-    np.put_along_axis(masks, lists, False, axis=2)
+    masks = _without(lists, n).reshape(methods * points, n)
     # The networks on all points are as many as one removal; their share of the progress is what follows from that.
     share = 0.0 if before is not None else 1 / (methods * points + 1)
     if before is None:
-        everything = np.ones((len(seeds), len(data.y_train)), dtype=bool)
-        step = partial(_part_of, 0.0, share, on_progress)
+        step, everything = part_of(on_progress, 0.0, share), np.ones((len(seeds), n), dtype=bool)
         whole = retrain(spec, data, everything, seeds, training, test=test, kept=kept, on_progress=step)
         before = margins_of(whole, data.y_test[test]).T
-    logits = retrain(
-        spec,
-        data,
-        masks.reshape(methods * points, -1).repeat(len(seeds), axis=0),
-        np.tile(seeds, methods * points),
-        training,
-        test=test,
-        workers=workers,
-        kept=kept,
-        on_progress=partial(_part_of, share, 1 - share, on_progress),
-    )
+    networks = masks.repeat(len(seeds), axis=0), np.tile(seeds, methods * points)
+    step = part_of(on_progress, share, 1 - share)
+    logits = retrain(spec, data, *networks, training, test=test, workers=workers, kept=kept, on_progress=step)
     margins = margins_of(logits, data.y_test[test]).reshape(methods, points, len(seeds), points)
     # Each network answers for all test points; the one its points were removed for is what is asked.
     own = np.arange(points)
@@ -182,7 +171,7 @@ def try_removals(
             before=before,
             workers=workers,
             kept=kept,
-            on_progress=partial(_part_of, place / len(sizes), 1 / len(sizes), on_progress),
+            on_progress=part_of(on_progress, place / len(sizes), 1 / len(sizes)),
         )
         before = found.before
         after.append(found.after)
@@ -201,9 +190,11 @@ def read_removed(path: Path) -> tuple[Removed, dict[str, Any]]:
     return read_result(path, Removed, form=_FORMAT)
 
 
-def _part_of(start: float, share: float, on_progress: ProgressFn, stage: str, done: float) -> None:
-    """Progress of a part as progress of all."""
-    on_progress(stage, start + share * done)
+def _without(lists: np.ndarray, n: int) -> np.ndarray:
+    """All training points but those listed, bool ``[methods, P, n]``."""
+    masks = np.ones((*lists.shape[:2], n), dtype=bool)
+    np.put_along_axis(masks, lists, False, axis=2)
+    return masks
 
 
 def _checked(removed: Sequence[np.ndarray], n_points: int, n_train: int) -> np.ndarray:

@@ -5,7 +5,6 @@ Letters: N training points, M test points, R seeds, k points that the edits chan
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ntkviz.errors import NtkvizError
 from ntkviz.truth.recipe import Training
 from ntkviz.truth.result_file import read_result, write_result
 from ntkviz.truth.truth import margins_of
-from ntkviz.types import Dataset, ProgressFn, silent
+from ntkviz.types import Dataset, ProgressFn, part_of, silent
 
 #: Distance of the seeds that are not the explained network's own; as in :mod:`ntkviz.truth.make`.
 STRIDE = 1000
@@ -140,18 +139,13 @@ def verify_edits(
     )
     logits = []
     for place, (points, masks) in enumerate(sets):
-        step = partial(_part_of, place, len(sets), on_progress)
+        step = part_of(on_progress, place / len(sets), 1 / len(sets))
         logits.append(retrain(spec, points, masks, seeds, training, test=test, workers=workers, on_progress=step))
     if not all(np.isfinite(part).all() for part in logits):
         raise NtkvizError("A retrained network answers with no numbers: its training diverged. Give a lower learning rate.")
     y = data.y_test[test]
     before, after, random = (margins_of(part, y) for part in logits)
     return Verified(before, after, random, removed, _named(logits[0]), _named(logits[1]), np.asarray(test), y, seeds)
-
-
-def _part_of(place: int, count: int, on_progress: ProgressFn, stage: str, done: float) -> None:
-    """Progress of one set of networks as progress of all."""
-    on_progress(stage, (place + done) / count)
 
 
 def _named(logits: np.ndarray) -> np.ndarray:
