@@ -16,7 +16,7 @@ with gates.guarded():
     tabs = dict(zip(names, state.tabs(names, key="compare_tab"), strict=True))
     draw = {
         "What differs": lambda: compare_fidelity.differences(found),
-        "Matrices and spectra": lambda: view.matrices(found),
+        "Matrices and spectra": lambda: view.matrices(study, found),
         "Maps": lambda: compare_maps.aligned_maps(study, found),
         "Neighbours": lambda: compare_neighbours.agreement_of_neighbours(study, found),
         "Projection size": lambda: sweep_view.projection_size(study),

@@ -25,7 +25,7 @@ with gates.guarded():
     view.alignments(chosen, facts, cosine=cosine)
 
     st.subheader("Classes and cost", anchor="classes")
-    view.classes(chosen, facts, study)
+    view.classes(chosen, facts, study, cosine=cosine)
 
     st.subheader("How the gradients were computed", anchor="coverage")
     coverage_view.coverage(study)

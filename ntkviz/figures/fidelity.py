@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ntkviz.figures import palette
+from ntkviz.figures.clickable import clickable_cells
 
 
 @dataclass(frozen=True)
@@ -218,28 +219,16 @@ def confusion_heatmap(
             )
         )
     side = max(180, min(320, 40 * n))  # of the plane, in pixels
-    fig.add_trace(_cells(values, class_names, rows, columns, size=0.8 * side / max(1, n)))
-    down = palette.named_rows(class_names, 14)
-    across: dict[str, Any] = down | {"range": [-0.5, n - 0.5]}
-    fig.update_xaxes(title_text=columns, constrain="domain", **across)
-    fig.update_yaxes(title_text=rows, scaleanchor="x", constrain="domain", **down)
-    return palette.theme(fig, height=120 + side, legend="none")
-
-
-def _cells(values: np.ndarray, class_names: Sequence[str], rows: str, columns: str, *, size: float) -> go.Scatter:
-    """Invisible squares over the cells: Streamlit hears of clicks on points, and not of those on a heat map."""
     down, across = np.nonzero(values)
-    names = [palette.short(name, 40) for name in class_names]
-    return go.Scatter(
-        x=across,
-        y=down,
-        mode="markers",
-        marker={"symbol": "square", "size": size, "opacity": 0},
-        customdata=[[f"{a}:{b}", names[a], names[b], int(values[a, b])] for a, b in zip(down, across, strict=True)],
-        hovertemplate=f"{palette.safe(rows)}: %{{customdata[1]}}<br>{palette.safe(columns)}: %{{customdata[2]}}<br>"
-        "%{customdata[3]:,} test points<extra></extra>",
-        name="cells",
-    )
+    long = [palette.short(name, 40) for name in class_names]
+    said = [[long[a], long[b], int(values[a, b])] for a, b in zip(down, across, strict=True)]
+    hover = f"{palette.safe(rows)}: %{{customdata[1]}}<br>{palette.safe(columns)}: %{{customdata[2]}}<br>%{{customdata[3]:,}} test points"
+    fig.add_trace(clickable_cells(down, across, said, hover, size=0.8 * side / max(1, n)))
+    ticks = palette.named_rows(class_names, 14)
+    sides: dict[str, Any] = ticks | {"range": [-0.5, n - 0.5]}
+    fig.update_xaxes(title_text=columns, constrain="domain", **sides)
+    fig.update_yaxes(title_text=rows, scaleanchor="x", constrain="domain", **ticks)
+    return palette.theme(fig, height=120 + side, legend="none")
 
 
 def reading_confusion(counts: np.ndarray, class_names: Sequence[str]) -> str:

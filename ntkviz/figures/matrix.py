@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ntkviz.figures import palette
+from ntkviz.figures.clickable import clickable_cells
 from ntkviz.kernels.diagnostics import class_contrast, order_by_class
 
 #: Cells on a side; six panels of 200 x 200 are 1.3 MB of JSON.
@@ -67,6 +68,20 @@ def blocks(labels: np.ndarray, *, y_pred: np.ndarray | None = None, limit: int =
     return Blocks(order, np.array(parts), np.repeat(classes, cells))
 
 
+def points_within(gathered: Blocks, *ranges: Sequence[float]) -> np.ndarray:
+    """The points of the cells within a box: of its rows, of its columns, int64, ascending.
+
+    Args:
+        gathered: the cells.
+        *ranges: two ends of each side of the box, in cells; cell i reaches from i - 0.5 to i + 0.5.
+    """
+    middle = np.arange(len(gathered.sizes))
+    inside = np.zeros(len(middle), dtype=bool)
+    for ends in ranges:
+        inside |= (middle + 0.5 > min(ends)) & (middle - 0.5 < max(ends))
+    return np.sort(gathered.order[np.repeat(inside, gathered.sizes)])
+
+
 def block_means(kernel: np.ndarray, gathered: Blocks) -> np.ndarray:
     """Mean of the kernel over every pair of cells, ``[B, B]`` float64; exact, the diagonal of the kernel included."""
     starts = np.concatenate([[0], np.cumsum(gathered.sizes)[:-1]])
@@ -88,6 +103,8 @@ def kernel_panels(
     columns: int = 3,
 ) -> go.Figure:
     """Kernels side by side, points sorted by class. Reads: bright blocks on the diagonal are classes the kernel sees.
+
+    A box drawn on a panel is in cells, see :func:`points_within`.
 
     Args:
         kernels: title -> ``[N, N]``, one to six of the same points.
@@ -128,6 +145,8 @@ def kernel_panels(
             col=column,
         )
         _frame(fig, index, gathered, class_names, columns=columns, n_panels=len(cells))
+    for index in range(len(cells)):
+        fig.add_trace(_diagonal(names), row=index // columns + 1, col=index % columns + 1)
     palette.panel_titles(fig, list(cells))
     return palette.theme(fig, height=height, legend="none")
 
@@ -161,6 +180,8 @@ def reading_kernel_panels(
 def class_similarity_heatmap(similarity: np.ndarray, class_names: Sequence[str]) -> go.Figure:
     """Mean similarity between classes. Reads: off the diagonal, the brightest cell is the pair the kernel confuses.
 
+    A click on a cell gives ``"row:column"``.
+
     Args:
         similarity: ``[C, C]``; NaN where a class has too few points: the cell stays empty.
         class_names: C names.
@@ -179,8 +200,7 @@ def class_similarity_heatmap(similarity: np.ndarray, class_names: Sequence[str])
             zmin=low,
             zmax=high,
             colorscale=palette.DIVERGING if signed else palette.SEQUENTIAL,
-            customdata=[[[palette.short(a, 40), palette.short(b, 40)] for b in class_names] for a in class_names],
-            hovertemplate="%{customdata[0]} with %{customdata[1]}<br>mean similarity %{z:.4g}<extra></extra>",
+            hoverinfo="skip",
             texttemplate=f"%{{z:.{2 if high - low >= 0.2 else 3}f}}" if n <= 12 else None,
             textfont={"size": 11},
             colorbar={"title": {"text": "mean<br>similarity"}, "thickness": 10, "outlinewidth": 0},
@@ -188,18 +208,14 @@ def class_similarity_heatmap(similarity: np.ndarray, class_names: Sequence[str])
             ygap=1,
         )
     )
-    fig.update_xaxes(
-        title_text="class of one point", showgrid=False, zeroline=False, constrain="domain", constraintoward="right", **ticks
-    )
-    fig.update_yaxes(
-        title_text="class of the other",
-        showgrid=False,
-        zeroline=False,
-        autorange="reversed",
-        scaleanchor="x",
-        constrain="domain",
-        **ticks,
-    )
+    down, across = np.nonzero(np.isfinite(values))
+    long = [palette.short(name, 40) for name in class_names]
+    said = [[long[a], long[b], float(values[a, b])] for a, b in zip(down, across, strict=True)]
+    hover = "%{customdata[1]} with %{customdata[2]}<br>mean similarity %{customdata[3]:.4g}"
+    fig.add_trace(clickable_cells(down, across, said, hover, size=0.8 * 330 / n))
+    plain: dict[str, Any] = {"showgrid": False, "zeroline": False, "constrain": "domain", **ticks}
+    fig.update_xaxes(title_text="class of one point", range=[-0.5, n - 0.5], constraintoward="right", **plain)
+    fig.update_yaxes(title_text="class of the other", range=[n - 0.5, -0.5], scaleanchor="x", **plain)
     return palette.theme(fig, height=440, legend="none")
 
 
@@ -256,6 +272,19 @@ def _cell_names(gathered: Blocks, class_names: Sequence[str]) -> list[str]:
     return names
 
 
+def _diagonal(names: list[str]) -> go.Scatter:
+    """Invisible squares along the diagonal: a box can be drawn only where there is something that can be selected."""
+    hover = "%{x}<extra></extra>"
+    return go.Scatter(
+        x=names,
+        y=names,
+        mode="markers",
+        marker={"symbol": "square", "size": 2, "opacity": 0},
+        hovertemplate=hover,
+        name="diagonal",
+    )
+
+
 def _frame(fig: go.Figure, index: int, gathered: Blocks, class_names: Sequence[str], *, columns: int, n_panels: int) -> None:
     """Class borders, class names and square cells for one panel; names only on the outer panels."""
     place = {"row": index // columns + 1, "col": index % columns + 1}
@@ -278,9 +307,10 @@ def _frame(fig: go.Figure, index: int, gathered: Blocks, class_names: Sequence[s
     }
     plain |= {"tickfont": {"size": 11}, "tickvals": middles if few else [], "ticktext": names if few else []}
     title = "training points, by class"
+    ends = [-0.5, len(gathered.classes) - 0.5]
     below, left = index + columns >= n_panels, place["col"] == 1
-    fig.update_xaxes(showticklabels=below, title_text=title if below else None, constraintoward="right", **plain)
-    anchor = {"scaleanchor": f"x{index + 1}" if index else "x", "autorange": "reversed"}
+    fig.update_xaxes(showticklabels=below, title_text=title if below else None, constraintoward="right", range=ends, **plain)
+    anchor = {"scaleanchor": f"x{index + 1}" if index else "x", "range": ends[::-1]}
     fig.update_yaxes(showticklabels=left, title_text=title if left else None, **anchor, **plain)
 
 

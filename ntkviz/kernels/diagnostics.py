@@ -261,6 +261,36 @@ def class_similarity(kernel: np.ndarray, labels: np.ndarray, *, n_classes: int |
     return np.divide(sums, pairs, out=np.full_like(sums, np.nan), where=pairs > 0)
 
 
+def closest_pairs(
+    kernel: np.ndarray, labels: np.ndarray, first: int, second: int, *, k: int = 12
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of different points, one of each of two classes, that a kernel finds most alike.
+
+    Args:
+        kernel: ``[N, N]``.
+        labels: ``[N]``.
+        first: class of one point.
+        second: class of the other; may be the same.
+        k: most pairs.
+
+    Returns:
+        int64 ``[n, 2]``, a pair a row, and its kernel entries ``[n]``, largest first; n <= k.
+
+    Raises:
+        ValueError: when the kernel is no square matrix, the labels do not fit it, or k is below 1.
+    """
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or len(labels) != len(kernel) or k < 1:
+        raise ValueError(f"Expected a kernel [N, N], N labels and k >= 1; got {kernel.shape}, {len(labels)} labels, k = {k}.")
+    rows, columns = (np.flatnonzero(np.asarray(labels) == c) for c in (first, second))
+    values = np.asarray(kernel[np.ix_(rows, columns)])
+    places = np.flatnonzero(rows[:, None] < columns) if first == second else np.arange(values.size)
+    found = values.ravel()[places]
+    top = np.argpartition(-found, min(k, len(found)) - 1)[:k] if len(found) else np.arange(0)
+    top = top[np.lexsort((places[top], -found[top]))]
+    i, j = np.divmod(places[top], max(1, len(columns)))
+    return np.stack([rows[i], columns[j]], axis=1), found[top]
+
+
 def class_contrast(kernel: np.ndarray, labels: np.ndarray, *, n_classes: int | None = None) -> ClassContrast:
     """Mean similarity of pairs within a class and of pairs across classes.
 

@@ -139,7 +139,13 @@ EVERYWHERE: dict[str, Entry] = {
 _SHARED = {"top": _INTEGER}
 #: Address of a page -> the options that stand there as well.
 OF_PAGE: dict[str, dict[str, Entry]] = {
-    "kernels": {"kernels_shown": _STUDIES, "kernel_form": _WORD, "similarity_kernel": _WORD},
+    "kernels": {
+        "kernels_shown": _STUDIES,
+        "kernel_form": _WORD,
+        "similarity_kernel": _WORD,
+        "pair_first": _INTEGER,
+        "pair_second": _INTEGER,
+    },
     "compare": {
         "compare": _STUDIES,
         "compare_tab": _WORD,

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from ntkviz.figures import spectrum
+from ntkviz.studies.study import Study
 from ntkviz.ui import compare_choice, gates, kernel_facts, layout
 from ntkviz.ui.compare_choice import FEWEST, Side, same_points, shown
 from ntkviz.ui.point_picker import named_table
@@ -33,15 +34,20 @@ def enough(found: list[Side]) -> bool:
 
 @st.fragment
 @gates.guarded()
-def matrices(found: list[Side]) -> None:
-    """Matrices, spectra and CKA of the different kernels of the same points."""
+def matrices(study: Study, found: list[Side]) -> None:
+    """Matrices, spectra and CKA of the different kernels of the same points.
+
+    Args:
+        study: the study on show; the selection speaks of its points.
+        found: the studies compared.
+    """
     fits = same_points(found)
     if len(fits) < len(found):
         _left_out(found, fits)
     kernels = shown(fits)
-    with st.spinner("Drawing the kernels …"):
-        fig, reading = kernel_facts.panels(kernels, fits[0].study.key)
-        layout.figure(fig, reading, key="compare_panels")
+    base = fits[0].study
+    kernel_facts.panels(kernels, base, key="compare_panels", own=base.spec.subject_id == study.spec.subject_id)
+    with st.spinner("Eigenvalues of the kernels …", show_time=True):
         facts = kernel_facts.facts(kernels)
     kernel_facts.spectra(facts)
     if len(kernels) < FEWEST:

@@ -1,6 +1,7 @@
 """What is computed of a stored kernel once, for the pages that lay kernels side by side."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from ntkviz.figures import matrix, spectrum
 from ntkviz.kernels import diagnostics
 from ntkviz.studies.derived import folder_of, kept
 from ntkviz.studies.store import ntkviz_home
-from ntkviz.ui import cached, layout
+from ntkviz.studies.study import Study
+from ntkviz.ui import cached, layout, selection
+from ntkviz.ui.clicks import drawn, steady
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -67,14 +70,27 @@ def cka(kernels: list[Shown]) -> np.ndarray:
     return _cka(str(ntkviz_home()), tuple(kernels))
 
 
-def panels(kernels: list[Shown], study_key: str) -> tuple["go.Figure", str]:
-    """The matrices as pictures, and what they show.
+def panels(kernels: list[Shown], study: Study, *, key: str, own: bool = True) -> None:
+    """The matrices as pictures; a box drawn on one chooses its training points.
 
     Args:
         kernels: one to six, of the points of the study.
-        study_key: the study whose labels sort the points.
+        study: whose labels sort the points.
+        key: names the chart; unique on the page.
+        own: whether its points are those of the study on show, of which the selection speaks.
     """
-    return _panels(str(ntkviz_home()), tuple(kernels), study_key)
+    with st.spinner("Drawing the kernels …"):
+        fig, reading = _panels(str(ntkviz_home()), tuple(kernels), study.key)
+    if not own:
+        layout.figure(fig, reading, key=key)
+        return
+    layout.figure(fig, reading, key=key, on_select=partial(_choose_box, key, study), selection_mode=("points", "box"))
+    st.caption("Draw a box with the mouse: the training points of its rows and columns are chosen on all pages.")
+
+
+def closest_pairs(kernel: Shown, labels: np.ndarray, first: int, second: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`ntkviz.kernels.diagnostics.closest_pairs` of a stored kernel."""
+    return diagnostics.closest_pairs(_values(str(ntkviz_home()), kernel.key, kernel.cosine), labels, first, second, k=k)
 
 
 def spectra(facts: dict[str, Facts]) -> None:
@@ -106,6 +122,15 @@ def spectra(facts: dict[str, Facts]) -> None:
             ]
         )
         layout.figure(spectrum.effective_rank_bars(found), spectrum.reading_effective_rank(found), table, key="effective_rank")
+
+
+def _choose_box(chart: str, study: Study) -> None:
+    """Choose the training points of the rows and columns within the box that was drawn."""
+    box = drawn(chart)
+    if box is not None:
+        points = matrix.points_within(matrix.blocks(study.y_train), box.x, box.y)
+        selection.choose("train", study.train_index[points])
+        selection.redraw()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -148,4 +173,5 @@ def _panels(home: str, kernels: tuple[Shown, ...], study_key: str) -> tuple["go.
     fig.update_layout(
         height=70 + {1: 430, 2: 350, 3: 255}[columns] * -(-len(values) // columns)
     )  # squares on a page of 1,280 pixels
-    return fig, matrix.reading_kernel_panels(values, study.y_train, names)
+    fig.update_layout(dragmode="select")
+    return steady(fig), matrix.reading_kernel_panels(values, study.y_train, names)

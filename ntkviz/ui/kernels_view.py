@@ -1,6 +1,7 @@
 """The page Kernels: all finished kernels of the same points, side by side."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,16 @@ from ntkviz.kernels.registry import kernels
 from ntkviz.studies.quote import quote_at_once
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.study import Study
-from ntkviz.ui import cached, gates, kernel_facts, layout, quick, state
+from ntkviz.ui import cached, class_pairs, gates, kernel_facts, layout, quick, state
 from ntkviz.ui.address import SHORT_KEY
+from ntkviz.ui.clicks import steady
 from ntkviz.ui.kernel_facts import Facts, Shown
 from ntkviz.ui.point_picker import named_table
 from ntkviz.ui.text import escape, span
 
 #: Cheap kernels that every other should be read beside: the last layer, the inputs, all activations.
 BASELINES = ("ck", "inputs", "em")
+_SIMILARITY = "class_similarity"
 FORMS = {"cosine": "Cosine", "raw": "Raw"}
 
 
@@ -122,11 +125,9 @@ def offer_baselines(found: list[Finished], study: Study) -> None:
 
 def panels(chosen: list[Finished], study: Study, *, cosine: bool) -> None:
     """The matrices as pictures."""
-    with st.spinner("Drawing the kernels …"):
-        fig, reading = kernel_facts.panels(_shown(chosen, cosine), study.key)
     left, right = st.columns([3, 2], gap="medium") if len(chosen) == 1 else (st.container(), st.container())
     with left:
-        layout.figure(fig, reading, key="kernel_panels")
+        kernel_facts.panels(_shown(chosen, cosine), study, key="kernel_panels")
     if len(chosen) == 1:
         right.markdown(
             "Each row and each column is a training point, sorted by class. A kernel that knows the classes shows blocks on the diagonal; "
@@ -186,9 +187,10 @@ def alignments(chosen: list[Finished], facts: dict[str, Facts], *, cosine: bool)
         layout.figure(spectrum.cka_heatmap(titles, similarity), spectrum.reading_cka(titles, similarity), table, key="cka")
 
 
-def classes(chosen: list[Finished], facts: dict[str, Facts], study: Study) -> None:
-    """Similarity between classes for one kernel, and what each kernel cost."""
-    titles = [kernel.title for kernel in chosen]
+def classes(chosen: list[Finished], facts: dict[str, Facts], study: Study, *, cosine: bool) -> None:
+    """Similarity between classes for one kernel with the points behind it, and what each kernel cost."""
+    shown = {kernel.title: kernel for kernel in _shown(chosen, cosine)}
+    titles = list(shown)
     left, right = st.columns([3, 2], gap="medium")
     with right:
         title = state.sticky(
@@ -196,13 +198,18 @@ def classes(chosen: list[Finished], facts: dict[str, Facts], study: Study) -> No
         )
         st.markdown(
             "Each cell is the mean similarity of two different training points, one of each class. A kernel that sees the classes has a bright "
-            "diagonal; the brightest cell beside it is the pair of classes that it confuses most."
+            "diagonal; the brightest cell beside it is the pair of classes that it confuses most. **Click a cell** to see which points are behind it."
         )
+        pair = class_pairs.choose_classes(study, facts[title].similarity)
     with left:
         values, names = facts[title].similarity, list(study.class_names)
         table = named_table("class", names, values, names)
         fig, reading = matrix.class_similarity_heatmap(values, names), matrix.reading_class_similarity(values, names)
-        layout.figure(fig, reading, table, key="class_similarity")
+        click = partial(class_pairs.follow_cell, _SIMILARITY)
+        layout.figure(steady(fig), reading, table, key=_SIMILARITY, on_select=click, selection_mode="points")
+    data = cached.dataset(study.spec.subject_id)
+    with right if data.kind == "image" else st.container():  # texts and rows of a table are wide
+        class_pairs.most_alike(shown[title], study, data, pair)
     seconds, memory = {k.title: k.seconds for k in chosen}, {k.title: k.peak_mb for k in chosen}
     table = pd.DataFrame({"kernel": titles, "seconds": list(seconds.values()), "peak MB": list(memory.values())})
     layout.figure(spectrum.cost_bars(seconds, memory), spectrum.reading_cost(seconds, memory), table, key="cost")

@@ -36,6 +36,8 @@ VIEW_KEYS: dict[str, str] = {
     "kernels_shown": "kernels that the page Kernels compares, by the beginnings of their keys",
     "kernel_form": "whether the page Kernels shows cosines or raw values",
     "similarity_kernel": "kernel whose similarity between classes is shown",
+    "pair_first": "class of one point of the most alike pairs on the page Kernels",
+    "pair_second": "class of the other",
     "compare": "studies that the page Compare lays side by side, by the beginnings of their keys",
     "compare_tab": "part of the page Compare that is open",
     "compare_measure": "measure of fidelity that is drawn there against the cost",

@@ -183,6 +183,22 @@ def test_a_click_on_a_cell_of_a_heat_map_chooses_its_points(server, finished, op
     no_exception(page)
 
 
+def test_a_cell_of_class_against_class_shows_the_points_behind_it(server, finished, open_browser):
+    page = open_browser(f"{server}/kernels?study={finished.keys['digits']}", height=1400)
+    first, second = click_point(page, "class_similarity").split(":")
+    page.wait_for_url(re.compile(rf"pair_first={first}&pair_second={second}"))
+    settle(page)
+    no_exception(page)
+
+
+def test_a_box_on_a_kernel_chooses_the_points_of_its_rows_and_columns(server, finished, open_browser):
+    page = open_browser(f"{server}/kernels?study={finished.keys['digits']}", height=1400)
+    drag_around(page, "kernel_panels", 1)
+    expect(keyed(page, "selected_train")).to_contain_text("60 training points")  # the box is the whole matrix
+    settle(page)
+    no_exception(page)
+
+
 def test_a_click_on_an_error_of_the_confusion_matrix_explains_it(server, finished, open_browser):
     page = open_browser(f"{server}/behaviour?study={finished.keys['text']}")
     settle(page)

@@ -50,11 +50,38 @@ def test_few_points_are_drawn_one_by_one() -> None:
 
 def test_one_panel_a_kernel_with_its_borders_and_names() -> None:
     found: Any = matrix.kernel_panels(KERNELS, LABELS, NAMES)
-    assert len(found.data) == len(found.layout.annotations) == 2
+    assert len(list(found.select_traces("heatmap"))) == len(found.layout.annotations) == 2
     assert len(found.layout.shapes) == 2 * 2 * (len(set(LABELS)) - 1)
     assert found.layout.xaxis.ticktext[0] == "cat"
     assert found.layout.xaxis.title.text == "training points, by class"
     assert len(set(found.data[0].x)) == N, "every cell has a name of its own, though two classes share one"
+
+
+def test_every_panel_can_be_boxed() -> None:
+    """Plotly lets nobody draw a box where no trace can be selected, and a heat map cannot."""
+    found: Any = matrix.kernel_panels(KERNELS, LABELS, NAMES)
+    for heat in found.select_traces("heatmap"):
+        (diagonal,) = found.select_traces({"type": "scatter", "xaxis": heat.xaxis})
+        assert list(diagonal.x) == list(diagonal.y) == list(heat.x)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 70),
+    limit=st.integers(1, 30),
+    seed=st.integers(0, 999),
+    box=st.lists(st.floats(-3, 80, allow_nan=False), min_size=4, max_size=4),
+)
+def test_a_box_has_the_points_of_the_cells_that_it_touches(n: int, limit: int, seed: int, box: list[float]) -> None:
+    labels = np.random.default_rng(seed).integers(0, 4, n)
+    gathered = matrix.blocks(labels, limit=limit)
+    found = matrix.points_within(gathered, box[:2], box[2:])
+    cell = np.empty(n, dtype=int)
+    cell[gathered.order] = np.repeat(np.arange(len(gathered.sizes)), gathered.sizes)
+    expected = [
+        i for i in range(n) if any(min(ends) < cell[i] + 0.5 and max(ends) > cell[i] - 0.5 for ends in (box[:2], box[2:]))
+    ]
+    assert found.tolist() == expected
 
 
 def test_shared_colours_have_one_scale_and_own_colours_one_each() -> None:
@@ -62,9 +89,9 @@ def test_shared_colours_have_one_scale_and_own_colours_one_each() -> None:
     shared: Any = matrix.kernel_panels(kernels, LABELS, NAMES, scale="shared")
     own: Any = matrix.kernel_panels(kernels, LABELS, NAMES)
     assert shared.data[0].zmax == shared.data[1].zmax
-    assert [trace.showscale for trace in shared.data] == [True, False]
+    assert [trace.showscale for trace in shared.select_traces("heatmap")] == [True, False]
     assert own.data[0].zmax == pytest.approx(100 * own.data[1].zmax)
-    assert [trace.showscale for trace in own.data] == [True, True]
+    assert [trace.showscale for trace in own.select_traces("heatmap")] == [True, True]
 
 
 def test_both_signs_are_drawn_around_zero() -> None:
@@ -109,6 +136,9 @@ def test_class_similarity_shows_and_reads_the_most_alike_pair() -> None:
     values = np.array([[0.9, 0.2, 0.1], [0.2, 0.8, 0.4], [0.1, 0.4, np.nan]])
     found: Any = matrix.class_similarity_heatmap(values, ["a", "b", "c"])
     assert found.data[0].z[2][2] is None
+    said = {row[0]: row[1:] for row in found.data[1].customdata}
+    assert said["1:2"] == ["b", "c", 0.4]
+    assert "2:2" not in said, "there is nothing to click on an empty cell"
     assert found.layout.xaxis.title.text
     reading = matrix.reading_class_similarity(values, ["a", "b", "c"])
     assert "mean similarity of 0.85" in reading

@@ -10,6 +10,7 @@ from ntkviz.kernels.diagnostics import (
     cka_matrix,
     class_contrast,
     class_similarity,
+    closest_pairs,
     order_by_class,
     spectrum,
 )
@@ -178,6 +179,26 @@ def test_class_contrast_separates_within_from_between() -> None:
     assert found.within == pytest.approx(0.8)
     assert found.between == pytest.approx(0.1)
     np.testing.assert_allclose(found.within_class, [0.8, 0.8, np.nan])
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=25), k=st.integers(1, 30), seed=seeds, own=st.booleans())
+def test_closest_pairs_are_the_first_of_all_pairs_in_order(labels: list[int], k: int, seed: int, own: bool) -> None:
+    kernel, y = gram(len(labels), seed=seed), np.array(labels)
+    first, second = 0, 0 if own else 1
+    every = [(kernel[i, j], i, j) for i in np.flatnonzero(y == first) for j in np.flatnonzero(y == second) if not own or i < j]
+    pairs, values = closest_pairs(kernel, y, first, second, k=k)
+    best = sorted(every, key=lambda one: -one[0])[:k]
+    assert pairs.shape == (len(best), 2)
+    np.testing.assert_allclose(values, [one[0] for one in best])
+    np.testing.assert_allclose(values, kernel[pairs[:, 0], pairs[:, 1]])
+    assert {tuple(pair) for pair in pairs.tolist()} == {(i, j) for _, i, j in best}
+
+
+def test_pairs_of_what_does_not_fit_are_refused() -> None:
+    for kernel, labels, k in ((gram(3)[:2], [0, 1], 1), (gram(3), [0, 1], 1), (gram(3), [0, 1, 1], 0)):
+        with pytest.raises(ValueError, match="N labels and k >= 1"):
+            closest_pairs(kernel, np.array(labels), 0, 1, k=k)
 
 
 def test_labels_that_do_not_fit_are_refused() -> None:

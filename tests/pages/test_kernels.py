@@ -149,3 +149,25 @@ def test_eigenvalues_are_computed_once_and_kept_with_the_kernel(made, open_page,
     with monkeypatch.context() as patched:
         patched.setattr(kernel_facts.diagnostics, "spectrum", lambda *_: pytest.fail("computed again"))
         assert table(open_page("kernels", study=key), "kernel", "effective rank").equals(before)
+
+
+@pytest.mark.parametrize("kind", ["digits", "text"])
+def test_the_pairs_of_two_classes_are_those_most_alike(made, open_page, kind):
+    app = open_page("kernels", study=made.keys[kind], pair_first="1", pair_second="0")
+    study = Store(made.home).load_study(made.keys[kind])
+    pairs, values = diagnostics.closest_pairs(study.kernel, study.y_train, 1, 0)
+    rows = table(app, "its id", "similarity")
+    np.testing.assert_array_equal(rows[["id", "its id"]], study.train_index[pairs])
+    np.testing.assert_allclose(rows["similarity"], values)
+    app.button(key="choose_pairs").click().run()
+    assert not app.exception
+    assert app.session_state["train_set"] == np.unique(study.train_index[pairs]).tolist()
+
+
+def test_without_a_wish_the_classes_most_alike_are_shown(made, open_page):
+    app = open_page("kernels", study=made.keys["digits"])
+    study = Store(made.home).load_study(made.keys["digits"])
+    similarity = diagnostics.class_similarity(study.kernel, study.y_train, n_classes=len(study.class_names))
+    np.fill_diagonal(similarity, -np.inf)
+    first, second = app.selectbox(key="_pair_first").value, app.selectbox(key="_pair_second").value
+    assert similarity[first, second] == np.nanmax(similarity)
