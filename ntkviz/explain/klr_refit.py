@@ -18,9 +18,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
 from ntkviz.explain.curvature import curvatures, curved
-from ntkviz.explain.kernel_products import KernelProducts
 from ntkviz.explain.klr_influence import KlrInfluence
 from ntkviz.explain.refit import Refit, one_hot
+from ntkviz.kernels.products import KernelProducts
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Surrogate, probabilities
 
 #: Unknowns of the leading directions of the kernel in which the curvature is inverted exactly: most, and where leverages rest on them.
@@ -171,10 +171,7 @@ class KlrRefit:
             directions: ``[M, C]``; what they have in common over the classes is taken away, since softmax does not see it.
             at: the fit from which a point is removed.
         """
-        columns = self._columns(at.counts, at.labels)
-        coef = at.weights[columns].T * self._scale
-        chances = probabilities(self._kernel.times(coef) + at.intercept[columns])
-        pull = at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
+        columns, chances, pull = self._pulls(at)
         pull = self._without_itself(pull, chances, at.counts, unedited=at is self.base)
         return self._answers(rows, directions, pull, chances, at.counts, columns)
 
@@ -186,9 +183,7 @@ class KlrRefit:
             directions: ``[M, C]``.
             at: the fit at which the derivative is taken.
         """
-        columns = self._columns(at.counts, at.labels)
-        chances = probabilities(self._kernel.times(at.weights[columns].T * self._scale) + at.intercept[columns])
-        pull = at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
+        columns, chances, pull = self._pulls(at)
         return self._answers(rows, directions, pull, chances, at.counts, columns)
 
     def _answers(
@@ -224,6 +219,15 @@ class KlrRefit:
             covariance = covariance + self._missed  # before the edits, and still
         lever = bends @ covariance
         return np.linalg.solve(np.eye(pull.shape[1]) - lever, pull[:, :, None])[:, :, 0]
+
+    def _pulls(self, at: Refit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The scores that are fitted; what the fit says of each training point, and how it pulls at each score, both ``[N, R]``."""
+        columns = self._columns(at.counts, at.labels)
+        if at is self.base:
+            chances = self._fitted_chances
+        else:
+            chances = probabilities(self._kernel.times(at.weights[columns].T * self._scale) + at.intercept[columns])
+        return columns, chances, at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
 
     def _columns(self, counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The scores that are fitted: one a class with a training point, or the one logit."""
@@ -307,13 +311,14 @@ class KlrRefit:
     def _precondition(self, vector: _Vector, factor: np.ndarray) -> _Vector:
         """Inverse curvature: exact in the leading span (with the offsets), a multiple of the identity beside it."""
         (n, d, r), rank = vector.coef.shape, self._basis.shape[1]
-        along = np.concatenate([(self._basis.T @ vector.image.reshape(n, -1)).reshape(rank, d, r), vector.offset[None]])
+        along = self._kernel.matmul(self._basis.T, vector.image.reshape(n, -1)).reshape(rank, d, r)
+        along = np.concatenate([along, vector.offset[None]])
         flat = along.transpose(0, 2, 1).reshape((rank + 1) * r, d)
         inside = cho_solve((factor, True), flat, check_finite=False).reshape(rank + 1, r, d).transpose(0, 2, 1)
         correction = (inside[:rank] - along[:rank] / self._lam).reshape(rank, -1)
         return _Vector(
-            (self._basis @ correction).reshape(n, d, r) + vector.coef / self._lam,
-            (self._basis_image @ correction).reshape(n, d, r) + vector.image / self._lam,
+            self._kernel.matmul(self._basis, correction).reshape(n, d, r) + vector.coef / self._lam,
+            self._kernel.matmul(self._basis_image, correction).reshape(n, d, r) + vector.image / self._lam,
             inside[rank],
         )
 

@@ -8,11 +8,12 @@ import torch
 from scipy.special import softmax
 
 from ntkviz.explain import effects as effects_file
-from ntkviz.explain import kernel_products, klr_refit
+from ntkviz.explain import klr_refit
 from ntkviz.explain.attribute import attribute
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import contrast_log_odds, on_log_odds
 from ntkviz.explain.registry import attributions
+from ntkviz.kernels import products
 from ntkviz.kernels.comparators import margin_blocks
 from ntkviz.scores import log_odds_heads, scores_of
 from ntkviz.surrogates.fit import fit_surrogate
@@ -138,7 +139,7 @@ def test_quick_products_leave_as_many_digits(monkeypatch: pytest.MonkeyPatch):
     fit = fit_surrogate(single, y, kind="klr", lam=0.01)
     asked = rows.astype(np.float32), np.random.default_rng(0).standard_normal((6, 4)), np.arange(6) % 4
     true = RemovalEffects.of_surrogate(fit, single, y, leave_one_out=True).on_log_odds(*asked)
-    monkeypatch.setattr(kernel_products, "LARGE", 0)
+    monkeypatch.setattr(products, "LARGE", 0)
     effects = RemovalEffects.of_surrogate(fit, single, y, leave_one_out=True, few=True)
     assert effects.system.fit._kernel.single
     np.testing.assert_allclose(effects.on_log_odds(*asked), true, atol=2e-3 * np.abs(true).max())
@@ -147,19 +148,6 @@ def test_quick_products_leave_as_many_digits(monkeypatch: pytest.MonkeyPatch):
     there, back = (klr_refit.KlrRefit(fit, values, y).refit(counts, labels) for values in (single, single.astype(np.float64)))
     np.testing.assert_allclose(there.scores(rows), back.scores(rows), atol=2e-2)
     assert there.left < 0.01
-
-
-def test_a_product_of_blocks_is_the_product():
-    rng = np.random.default_rng(0)
-    kernel = rng.standard_normal((300, 300)).astype(np.float32)
-    columns = rng.standard_normal((300, 3))
-    true = (kernel.astype(np.float64) + kernel.T) / 4 @ columns
-    products = kernel_products.KernelProducts((kernel + kernel.T) / 4)
-    np.testing.assert_allclose(products.times(columns), true, atol=1e-5)
-    np.testing.assert_allclose(products.quick(columns), true, atol=1e-4)
-    exact = kernel_products.KernelProducts.of(kernel, 2.0)
-    assert not exact.single
-    np.testing.assert_allclose(exact.times(columns), true, rtol=1e-12)
 
 
 def test_where_factors_do_not_fit_effects_are_solved_by_iteration(monkeypatch: pytest.MonkeyPatch):
