@@ -28,12 +28,11 @@ def bring(page: Page, weights: Path, data: Path) -> None:
     keyed(page, "_source").get_by_text("Bring your own").click()
     expect(keyed(page, "upload")).to_be_visible()
     settle(page)
-    keyed(page, "_upload_weights").locator("input[type=file]").set_input_files(weights)
-    expect(keyed(page, "_upload_weights")).to_contain_text(weights.name)
-    settle(page)
-    keyed(page, "_upload_data").locator("input[type=file]").set_input_files(data)
-    expect(keyed(page, "_upload_data")).to_contain_text(data.name)
-    settle(page)
+    for key, file in (("_upload_weights", weights), ("_upload_data", data)):
+        keyed(page, key).locator("input[type=file]").set_input_files(file)
+        expect(keyed(page, key)).to_contain_text(file.name)
+        page.wait_for_timeout(700)  # the name stands there before the page begins to be drawn anew
+        settle(page)
     keyed(page, "_upload_architecture").get_by_text("Specification (JSON)").click()
     box = keyed(page, "_upload_json").get_by_role("textbox")
     expect(box).to_be_visible()
