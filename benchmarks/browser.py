@@ -74,7 +74,7 @@ return [box.left + dot.x, box.top + dot.y, dot.id]; }"""
 _STAR = """old => { const chart = document.querySelector(".st-key-map_chart .js-plotly-plot");
 const star = chart?.data?.find(trace => trace.name === "selected point"); return star && String(star.customdata[0][0]) !== old; }"""
 
-_CARD = """() => document.querySelector(".st-key-map_side")?.innerText.match(/(Test point|Training example) \\d+/)?.[0]"""
+_CARD = """() => document.querySelector(".st-key-map_side")?.textContent.match(/(Test point|Training example) \\d+/)?.[0]"""
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ TIMEOUT = 60
 def made_once(tmp_path_factory) -> Made:
     """Finished studies to copy from."""
     return make(tmp_path_factory.mktemp("made") / "home")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _components_found_once() -> Iterator[None]:
+    """Each AppTest looks for components in all that is installed, a tenth of a second; it finds the same each time."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ def open_page() -> Callable[..., AppTest]:
     def go(name: str = "studies", **address: object) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
         if name != "studies":
-            app.run().switch_page(f"pages/{name}.py")
+            app.switch_page(f"pages/{name}.py")
         for parameter, value in address.items():
             app.query_params[parameter] = str(value)
         return app.run()
