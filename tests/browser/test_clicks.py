@@ -98,7 +98,7 @@ def test_clicks_on_the_map_draw_edges_and_the_next_click_moves_them(server, fini
 
 def test_a_lasso_and_a_box_choose_points_on_all_pages(server, finished, open_browser):
     page = open_browser(f"{server}/map?study={finished.keys['digits']}", height=1400)
-    for mouse, drag, turns in (("Choose by a lasso", "lasso", 24), ("Choose by a box", "select", 1)):
+    for mouse, drag, turns in (("Choose by a lasso", "lasso", 12), ("Choose by a box", "select", 1)):
         page.get_by_text(mouse).click()
         page.wait_for_function(_DRAG, arg=["map_chart", drag])
         settle(page)
