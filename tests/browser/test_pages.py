@@ -5,7 +5,7 @@ import csv
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, keyed, no_exception, settle
+from tests.browser.conftest import ARTIFACTS, ROOT, keyed, no_exception, settle
 
 HEADINGS = {
     "": "Studies",
@@ -22,14 +22,25 @@ HEADINGS = {
 }
 
 
-@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1920)], ids=["light-1280", "dark-1920"])
 @pytest.mark.parametrize("name", HEADINGS)
-def test_page_is_sound(server, finished, open_browser, name, dark, width):
-    page = open_browser(f"{server}/{name}?study={finished.keys['digits']}", dark=dark, width=width)
-    expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
+def test_page_is_sound_in_both_looks(server, finished, open_browser, name):
+    page = open_browser(f"{server}/{name}?study={finished.keys['digits']}")
+    for dark, width in ((False, 1280), (True, 1920)):
+        if dark:
+            page.screenshot(path=ARTIFACTS / f"{name or 'studies'}-light.png", full_page=True)
+            page.emulate_media(color_scheme="dark")
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_function("getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === 'dark'")
+        expect(page.get_by_role("heading", name=HEADINGS[name], exact=True, level=1)).to_be_visible()
+        settle(page)
+        no_exception(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_page_opened_in_the_dark_is_sound(server, finished, open_browser):
+    page = open_browser(f"{server}/explain?study={finished.keys['digits']}", dark=True, width=1920)
     settle(page)
     no_exception(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_every_page_is_looked_at():

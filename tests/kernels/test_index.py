@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,10 @@ class TestSketched:
     """An index whose convolutions are folded."""
 
     model, x, z = conv(), pictures(60, 1), pictures(8, 2)
-    truth = kernel_matrix(model, z, x)
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        return kernel_matrix(self.model, self.z, self.x)
 
     @pytest.fixture(scope="class")
     def index(self, tmp_path_factory: pytest.TempPathFactory) -> KernelIndex:

@@ -25,7 +25,7 @@ def test_page_opens_in_an_empty_folder(open_page, name):
 def test_page_without_a_study_says_how_to_get_one(open_page, name):
     app = open_page(name)
     assert "No study yet" in texts(app)
-    assert app.button(key="open_sample").label == "Start with MNIST"
+    assert app.button(key="open_sample").label.startswith("Start with MNIST")
 
 
 def test_how_long_the_first_study_takes_is_said_once_that_was_measured(open_page):
