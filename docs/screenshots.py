@@ -9,9 +9,11 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
+#: Name of the picture -> page, and the part of it that is shown.
 PAGES = {
     "studies": "",
     "kernels": "kernels",
+    "classes": "kernels#classes",
     "fidelity": "fidelity",
     "compare": "compare",
     "explain": "explain",
@@ -38,12 +40,16 @@ def main(base: str, query: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        for name, path in PAGES.items():
-            page.set_viewport_size({"width": 1280, "height": 2150 if name == "explain" else 1500})
+        for name, place in PAGES.items():
+            path, _, heading = place.partition("#")
+            page.set_viewport_size({"width": 1280, "height": {"explain": 2150, "classes": 900}.get(name, 1500)})
             page.goto(f"{base}/{path}{query}")
             page.wait_for_selector(IDLE, timeout=120_000)
             page.wait_for_timeout(4_000)  # figures draw after the script has ended
             page.wait_for_selector(IDLE, timeout=120_000)
+            if heading:
+                page.locator(f"#{heading}").evaluate("part => part.scrollIntoView()")
+                page.wait_for_timeout(1_000)
             page.screenshot(path=IMAGES / f"{name}.png")
         browser.close()
 
