@@ -57,6 +57,7 @@ def measure(name: str, *, n_draws: int) -> list[dict[str, Any]]:
             for factor in FACTORS
         ]
         found = {one.key: one for one in faithfulness(study, truth, others, n_draws=n_draws)}
+    kept = [(factor, found[f"{factor}/klr/removal_klr"]) for factor in FACTORS]
     return [
         {
             "sample": name,
@@ -67,8 +68,7 @@ def measure(name: str, *, n_draws: int) -> list[dict[str, Any]]:
             "lds": one.truth.value,
             "lds_interval": (one.truth.low, one.truth.high),
         }
-        for factor in FACTORS
-        for one in [found[f"{factor}/klr/removal_klr"]]
+        for factor, one in kept
     ]
 
 

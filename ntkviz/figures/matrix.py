@@ -274,15 +274,8 @@ def _cell_names(gathered: Blocks, class_names: Sequence[str]) -> list[str]:
 
 def _diagonal(names: list[str]) -> go.Scatter:
     """Invisible squares along the diagonal: a box can be drawn only where there is something that can be selected."""
-    hover = "%{x}<extra></extra>"
-    return go.Scatter(
-        x=names,
-        y=names,
-        mode="markers",
-        marker={"symbol": "square", "size": 2, "opacity": 0},
-        hovertemplate=hover,
-        name="diagonal",
-    )
+    unseen = {"symbol": "square", "size": 2, "opacity": 0}
+    return go.Scatter(x=names, y=names, mode="markers", marker=unseen, hoverinfo="skip", name="diagonal")
 
 
 def _frame(fig: go.Figure, index: int, gathered: Blocks, class_names: Sequence[str], *, columns: int, n_panels: int) -> None:

@@ -66,7 +66,7 @@ class KernelProducts:
         return dot_rows(across, torch.from_numpy(self.values)).T.numpy().astype(np.float64, order="C")
 
     def matmul(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """``a @ b``, float64, by the threads of :meth:`quick`: two libraries' threads in turns keep each other from the processors."""
+        """``a @ b`` of float64 ``[n, k]`` and ``[k, m]``, by the threads of :meth:`quick`: two libraries' threads in turns keep each other from the processors."""
         if not self.single:
             return a @ b
         torch, _ = _torch()

@@ -9,6 +9,7 @@ import streamlit as st
 from ntkviz.studies.study import Study
 from ntkviz.types import Dataset
 from ntkviz.ui import kernel_facts, selection, state
+from ntkviz.ui.address import SHORT_KEY
 from ntkviz.ui.clicks import chosen_row, clicked
 from ntkviz.ui.kernel_facts import Shown
 from ntkviz.ui.point_picker import picture, picture_column
@@ -57,7 +58,7 @@ def most_alike(kernel: Shown, study: Study, data: Dataset, classes: tuple[int, i
         config[shown] = picture_column(data) | wide
         config[number] = st.column_config.NumberColumn(format="%d", width=50)
     table = pd.DataFrame({**columns, "similarity": values})
-    key = f"class_pairs_{kernel.key[:12]}_{classes[0]}_{classes[1]}"  # rows mean other points under other classes
+    key = f"class_pairs_{kernel.key[:SHORT_KEY]}_{classes[0]}_{classes[1]}"  # rows mean other points under other classes
     st.dataframe(
         table,
         key=key,

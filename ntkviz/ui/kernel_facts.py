@@ -80,11 +80,11 @@ def panels(kernels: list[Shown], study: Study, *, key: str, own: bool = True) ->
         own: whether its points are those of the study on show, of which the selection speaks.
     """
     with st.spinner("Drawing the kernels …"):
-        fig, reading = _panels(str(ntkviz_home()), tuple(kernels), study.key)
+        fig, reading = _panels(str(ntkviz_home()), tuple(kernels), study.key, boxed=own)
     if not own:
         layout.figure(fig, reading, key=key)
         return
-    layout.figure(fig, reading, key=key, on_select=partial(_choose_box, key, study), selection_mode=("points", "box"))
+    layout.figure(fig, reading, key=key, on_select=partial(_choose_box, key, study), selection_mode="box")
     st.caption("Draw a box with the mouse: the training points of its rows and columns are chosen on all pages.")
 
 
@@ -164,7 +164,7 @@ def _cka(home: str, kernels: tuple[Shown, ...]) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _panels(home: str, kernels: tuple[Shown, ...], study_key: str) -> tuple["go.Figure", str]:
+def _panels(home: str, kernels: tuple[Shown, ...], study_key: str, *, boxed: bool) -> tuple["go.Figure", str]:
     study = cached.study(study_key)
     values = {kernel.title: _values(home, kernel.key, kernel.cosine) for kernel in kernels}
     names = study.class_names
@@ -173,5 +173,6 @@ def _panels(home: str, kernels: tuple[Shown, ...], study_key: str) -> tuple["go.
     fig.update_layout(
         height=70 + {1: 430, 2: 350, 3: 255}[columns] * -(-len(values) // columns)
     )  # squares on a page of 1,280 pixels
-    fig.update_layout(dragmode="select")
+    if boxed:
+        fig.update_layout(dragmode="select")
     return steady(fig), matrix.reading_kernel_panels(values, study.y_train, names)

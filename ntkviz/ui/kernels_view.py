@@ -21,8 +21,8 @@ from ntkviz.ui.text import escape, span
 
 #: Cheap kernels that every other should be read beside: the last layer, the inputs, all activations.
 BASELINES = ("ck", "inputs", "em")
-_SIMILARITY = "class_similarity"
 FORMS = {"cosine": "Cosine", "raw": "Raw"}
+_SIMILARITY = "class_similarity"
 
 
 @dataclass(frozen=True)
