@@ -1,6 +1,7 @@
-"""What the penalty trades: ``python benchmarks/penalty.py [SAMPLE ...] [--quick]``.
+"""What penalty and distillation trade: ``python benchmarks/penalty.py [SAMPLE ...] [--quick]``.
 
-The default surrogate (kernel logistic regression on the raw trace NTK) is fitted with penalties around the one that the likelihood of test points chooses.
+Kernel logistic regression on the raw trace NTK is fitted to the labels with penalties around the one that the likelihood of test points chooses,
+and with that penalty to the labels and the network's calibrated answers together, in several shares.
 Imitation is Kendall's tau-b of the log-odds with the network's, truth the LDS of the removal effects against the bundled retrainings.
 """
 
@@ -13,11 +14,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import keep
-from ntkviz import StudySpec, fit_surrogate, run_study
+from ntkviz import StudySpec, run_study
 from ntkviz.studies.faithfulness import Candidate, faithfulness
+from ntkviz.studies.fitting import fit_points
+from ntkviz.studies.study import Study
+from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.truth.truth import load_truth
 
 FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+SHARES = (0.3, 0.5, 0.6, 0.7, 0.8)
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
     for row in rows:
         low, high = row["lds_interval"]
         print(
-            f"{row['sample']:16} lam {row['lam']:8.4f} tau {row['tau']:.3f} LDS {row['lds']:.3f} [{low:.3f}, {high:.3f}]",
+            f"{row['sample']:16} lam {row['lam']:8.4f} distillation {row['distillation']:.1f} tau {row['tau']:.3f} LDS {row['lds']:.3f} [{low:.3f}, {high:.3f}]",
             flush=True,
         )
     if not options.quick:
@@ -45,31 +50,37 @@ def measure(name: str, *, n_draws: int) -> list[dict[str, Any]]:
         spec = StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options={"lam": "auto"}, normalize=False)
         study = run_study(spec, home=Path(folder))
         usual = float(study.surrogate.options["lam"])  # type: ignore[arg-type]
-        n_classes = study.logits_train.shape[1]
-        others = [
-            Candidate(
-                str(factor),
-                f"{factor} times",
-                study.kernel,
-                study.rows,
-                (fit_surrogate(study.kernel, study.y_train, kind="klr", lam=factor * usual, n_classes=n_classes),),
-            )
-            for factor in FACTORS
-        ]
-        found = {one.key: one for one in faithfulness(study, truth, others, n_draws=n_draws)}
-    kept = [(factor, found[f"{factor}/klr/removal_klr"]) for factor in FACTORS]
+        asked = [(factor, 0.0) for factor in FACTORS] + [(1.0, share) for share in SHARES]
+        fits = {(factor, share): fitted(study, factor * usual, share) for factor, share in asked}
+        others = [Candidate(f"{at}", f"{at}", study.kernel, study.rows, (fit,)) for at, fit in fits.items()]
+        measured = faithfulness(study, truth, others, plan={"klr": ("removal_klr",)}, n_draws=n_draws)
+        found = {one.key: one for one in measured}
+    kept = [(*at, found[f"{at}/klr/removal_klr"]) for at in asked]
     return [
         {
             "sample": name,
             "lam": factor * usual,
             "factor": factor,
+            "distillation": share,
             "tau": one.tau,
             "tau_interval": (one.tau_low, one.tau_high),
             "lds": one.truth.value,
             "lds_interval": (one.truth.low, one.truth.high),
         }
-        for factor, one in kept
+        for factor, share, one in kept
     ]
+
+
+def fitted(study: Study, lam: float, share: float) -> Surrogate:
+    """The study's kernel with another penalty and share of distillation."""
+    return fit_points(
+        "klr",
+        study.kernel,
+        study.rows,
+        labels=(study.y_train, study.y_test),
+        logits=(study.logits_train, study.logits_test),
+        settings={"lam": lam, "distillation": share},
+    )
 
 
 if __name__ == "__main__":

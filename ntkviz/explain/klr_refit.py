@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 
 from ntkviz.explain.curvature import curvatures, curved
 from ntkviz.explain.klr_influence import KlrInfluence
-from ntkviz.explain.refit import Refit, one_hot
+from ntkviz.explain.refit import Refit, logistic_targets
 from ntkviz.kernels.products import KernelProducts
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Surrogate, probabilities
 
@@ -93,7 +93,7 @@ class KlrRefit:
         Raises:
             ValueError: when kernel or labels are not those of the fit, or all points have one class.
         """
-        self._scale, self._n_scores = surrogate.scale, surrogate.n_classes
+        self._surrogate, self._scale, self._n_scores = surrogate, surrogate.scale, surrogate.n_classes
         if len(np.unique(labels)) < 2:
             raise ValueError("All training points have one class: there is nothing to tell apart, and no edit has an effect.")
         self._lam = float(surrogate.options["lam"])  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ class KlrRefit:
         columns = self._columns(ones, labels)
         coef, offset = surrogate.weights[columns].T * self._scale, surrogate.intercept[columns]
         chances = probabilities(self._kernel.times(coef) + offset)
-        residual = float(np.abs(self._lam * coef - (one_hot(labels, columns, self._n_scores) - chances)).max())
+        residual = float(np.abs(self._lam * coef - (logistic_targets(self._surrogate, labels, columns) - chances)).max())
         if residual > _SAME_KERNEL:
             raise ValueError(
                 f"Kernel or labels are not those of the fit: lam W differs from the residuals by {residual:.2g}. "
@@ -142,7 +142,7 @@ class KlrRefit:
         if len(np.unique(labels[counts > 0])) < 2:
             raise ValueError("After these edits all training points have one class; leave some points of another class.")
         begin = self.base if start is None else start
-        targets = one_hot(labels, columns, self._n_scores)
+        targets = logistic_targets(self._surrogate, labels, columns)
         coef, offset = begin.weights[columns].T * self._scale, begin.intercept[columns]
         if self._n_scores > 1:  # a shift of all classes changes no softmax; without a class that is gone the sum need not be 0
             coef, offset = coef - coef.mean(axis=1, keepdims=True), offset - offset.mean()
@@ -227,7 +227,7 @@ class KlrRefit:
             chances = self._fitted_chances
         else:
             chances = probabilities(self._kernel.times(at.weights[columns].T * self._scale) + at.intercept[columns])
-        return columns, chances, at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
+        return columns, chances, at.counts[:, None] * (logistic_targets(self._surrogate, at.labels, columns) - chances)
 
     def _columns(self, counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The scores that are fitted: one a class with a training point, or the one logit."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ntkviz.surrogates.surrogate import ROWS_AT_ONCE
+from ntkviz.surrogates.surrogate import ROWS_AT_ONCE, DistilledSurrogate, Surrogate
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Editable(Protocol):
 
 
 def one_hot(labels: np.ndarray, columns: np.ndarray, n_scores: int) -> np.ndarray:
-    """Targets of a logistic fit, float64 ``[N, R]``: one-hot over the classes in ``columns``; for one logit the label itself.
+    """Labels as targets of a fit, float64 ``[N, R]``: one-hot over the classes in ``columns``; for one logit the label itself.
 
     Args:
         labels: ``[N]``.
@@ -70,3 +70,20 @@ def one_hot(labels: np.ndarray, columns: np.ndarray, n_scores: int) -> np.ndarra
     if n_scores == 1:
         return np.asarray(labels, dtype=np.float64)[:, None]
     return (np.asarray(labels)[:, None] == columns).astype(np.float64)
+
+
+def logistic_targets(surrogate: Surrogate, labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What a logistic fit's weights are residuals of, float64 ``[N, R]``: one-hot labels, corrected where the fit was distilled.
+
+    Args:
+        surrogate: of kind ``klr``.
+        labels: ``[N]``; an edited label moves the target, and keeps the point's correction.
+        columns: classes that still have a training point, ``[R]``.
+    """
+    targets = one_hot(labels, columns, surrogate.n_classes)
+    if not isinstance(surrogate, DistilledSurrogate):
+        return targets
+    correction = surrogate.correction[:, columns]
+    if len(columns) < surrogate.n_classes:  # without a class that is gone the rows need not sum to 0, and softmax asks for it
+        correction = correction - correction.mean(axis=1, keepdims=True)
+    return targets + correction

@@ -20,6 +20,7 @@ from ntkviz.scores import scores_of
 from ntkviz.studies.companion import ANSWERS, heads_of
 from ntkviz.studies.explained import Explanation, explanation
 from ntkviz.studies.export import command
+from ntkviz.studies.fitting import judged_by_test_points
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
 
@@ -60,7 +61,6 @@ def cells(
     """
     said = int(scores_of(study.logits_test).predicted[m])
     found = explanation(study, m, said if label is None else label, against)
-    settings = dict(study.spec.surrogate_options)
     values = {
         "title": f"Why {_plain(found.target)}? Test point {int(study.test_index[m])} of {_plain(study.name)}",
         "study": study.key,
@@ -74,7 +74,7 @@ def cells(
         "tolerance": TOLERANCE,
         "effects_tolerance": EFFECTS_TOLERANCE,
         "imitates": surrogates()[study.spec.surrogate].target == "logits",
-        "auto": settings.get("lam") == "auto",
+        "judged": judged_by_test_points(study.spec.surrogate_options),
         "removal": _removal_kind(study),
         "upload": None if study.spec.sample else _upload(study, home),
     }

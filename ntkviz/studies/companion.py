@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkviz.explain.effects import RemovalEffects
+from ntkviz.studies.fitting import ANSWERING, fit_points
 from ntkviz.studies.study import Study
-from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.surrogate import Surrogate
 
 #: Kinds whose removal effects are about labels. A ridge on the network's logits has them too, and retraining hardly confirms them (LDS .06 to .26).
@@ -34,14 +34,14 @@ def companion_of(study: Study) -> Companion:
         return Companion(study.surrogate, True)
     if len(np.unique(study.y_train)) < 2:
         return Companion(None, False, "All training points of this study have one class, so leaving one out changes no answer.")
-    fitted = fit_surrogate(
+    fitted = fit_points(
+        "klr",
         study.kernel,
-        study.y_train,
-        kind="klr",
+        study.rows,
+        labels=(study.y_train, study.y_test),
+        logits=(study.logits_train, study.logits_test),
         seed=study.spec.seed,
-        n_classes=study.logits_train.shape[1],
-        validation=(study.rows, study.y_test),
-        lam="auto",
+        settings=ANSWERING,
     )
     return Companion(fitted, False)
 

@@ -20,8 +20,8 @@ from ntkviz.fidelity.fidelity import fidelity
 from ntkviz.fidelity.lds import Comparison, Difference, Lds, compare
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.aligned import Aligned, aligned
+from ntkviz.studies.fitting import fit_points
 from ntkviz.studies.study import Study
-from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.truth.truth import Truth
@@ -238,8 +238,8 @@ def _surrogate(study: Study, one: Candidate, kind: str, seed: int) -> Surrogate:
     if not kind and one.fitted:  # attributions without a surrogate ask it for its shape only
         return one.fitted[0]
     wanted = kind or "ridge"
-    targets = study.logits_train if surrogates()[wanted].target == "logits" else study.y_train
-    return fit_surrogate(one.train, targets, kind=wanted, seed=seed, n_classes=study.logits_train.shape[1])
+    labels, logits = (study.y_train, study.y_test), (study.logits_train, study.logits_test)
+    return fit_points(wanted, one.train, one.rows, labels=labels, logits=logits, seed=seed)
 
 
 def effects_on_label(study: Study, one: Candidate, surrogate: Surrogate, attribution: str, points: Aligned) -> np.ndarray:

@@ -178,22 +178,19 @@ def _kernel(spec: StudySpec, model: "nn.Module", points: Points, shelf: Shelf | 
 def _fit(spec: StudySpec, subject: Subject, key: str, run: KernelRun, clock: "_Clock") -> Study:
     """The surrogate on a kernel, and its fidelity. No torch."""
     from ntkviz.fidelity.fidelity import fidelity
-    from ntkviz.surrogates.fit import fit_surrogate
-    from ntkviz.surrogates.registry import surrogates
+    from ntkviz.studies.fitting import fit_points
 
     with clock.stage("surrogate") as tell, _asked_for():
         blocks = run.blocks.normalised() if spec.normalize else run.blocks
-        settings: dict[str, Any] = dict(spec.surrogate_options)
-        imitates = surrogates()[spec.surrogate].target == "logits"
-        surrogate = fit_surrogate(
+        surrogate = fit_points(
+            spec.surrogate,
             blocks.train,
-            run.logits_train if imitates else run.y_train,
-            kind=spec.surrogate,
+            blocks.rows,
+            labels=(run.y_train, run.y_test),
+            logits=(run.logits_train, run.logits_test),
             seed=spec.seed,
-            n_classes=run.logits_train.shape[1],
-            validation=(blocks.rows, run.y_test) if settings.get("lam") == "auto" else None,
+            settings=spec.surrogate_options,
             on_progress=lambda _, fraction: tell(fraction),
-            **settings,
         )
         surrogate_logits = surrogate.decision_function(blocks.rows)
     with clock.stage("fidelity"):

@@ -24,10 +24,10 @@ from ntkviz.studies.shelf import FOLDER
 from ntkviz.studies.spec import InvalidStudy, StudySpec
 from ntkviz.studies.study import KernelRun, Study
 from ntkviz.studies.workspace import require_own
-from ntkviz.surrogates.surrogate import Convergence, RidgeSurrogate, Surrogate
+from ntkviz.surrogates.surrogate import Convergence, DistilledSurrogate, RidgeSurrogate, Surrogate
 
 #: The classes that a stored study may hold; nothing else is ever built from a file.
-_RESULTS = (Surrogate, RidgeSurrogate, Convergence, Fidelity, ClassFidelity)
+_RESULTS = (Surrogate, RidgeSurrogate, DistilledSurrogate, Convergence, Fidelity, ClassFidelity)
 #: The folders of the home that hold artefacts. Maps and facts are made by the pages, from a kernel; sweeps by jobs, beside one.
 _PARTS = ("kernels", "studies", "maps", "facts", "sweeps")
 #: What retrainings leave beside them; see :mod:`ntkviz.studies.retraining`.

@@ -12,6 +12,7 @@ from ntkviz.explain.agreement import overlap_at_k, strongest
 from ntkviz.fidelity.fidelity import fidelity
 from ntkviz.kernels.blocks import KernelBlocks
 from ntkviz.studies.errors import InvalidStudy
+from ntkviz.studies.fitting import fit_points
 from ntkviz.studies.machine import kernel_memory_mb
 from ntkviz.studies.quote import Quote
 from ntkviz.studies.sampling import stratified_index
@@ -20,7 +21,6 @@ from ntkviz.studies.store import Store
 from ntkviz.studies.study import Study
 from ntkviz.studies.subjects import find_subject, load_subject_model, subject_data
 from ntkviz.studies.sweep import EXACT, NEIGHBOURS, Sweep, Swept, save_sweep
-from ntkviz.surrogates.fit import fit_surrogate
 from ntkviz.surrogates.registry import surrogates
 from ntkviz.types import ProgressFn, silent
 
@@ -127,16 +127,15 @@ class _Setting:
     def tau(self, blocks: KernelBlocks) -> float:
         """Imitation of the study's surrogate, fitted on a kernel."""
         study, kind = self.study, self.study.spec.surrogate
-        settings: dict[str, Any] = dict(study.spec.surrogate_options)
         labels = study.y_test[self.test]
-        surrogate = fit_surrogate(
+        surrogate = fit_points(
+            kind,
             blocks.train,
-            (study.logits_train if surrogates()[kind].target == "logits" else study.y_train)[self.train],
-            kind=kind,
+            blocks.rows,
+            labels=(study.y_train[self.train], labels),
+            logits=(study.logits_train[self.train], study.logits_test[self.test]),
             seed=study.spec.seed,
-            n_classes=study.logits_train.shape[1],
-            validation=(blocks.rows, labels) if settings.get("lam") == "auto" else None,
-            **settings,
+            settings=study.spec.surrogate_options,
         )
         logits = surrogate.decision_function(blocks.rows)
         return fidelity(study.logits_test[self.test], logits, labels, n_bootstrap=0).kendall_tau

@@ -36,6 +36,7 @@ def fit_surrogate(
     seed: int = 0,
     n_classes: int | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
+    network: tuple[np.ndarray, np.ndarray] | None = None,
     on_progress: ProgressFn = silent,
     **options: object,
 ) -> Surrogate:
@@ -55,12 +56,15 @@ def fit_surrogate(
         validation: rows ``[V, N]`` of the kernel and labels ``[V]`` of points that the network was not trained on, for kinds that
             choose a penalty (``klr`` with ``lam="auto"``). The training labels are known to the kernel of a trained network: chosen
             on held-out training points the penalty comes out too small.
+        network: the network's logits of the training points, ``[N, C]``, and of the validation points, ``[V, C]``, for kinds that ask for its
+            answers beside the labels (``klr`` with ``distillation``).
         on_progress: called as ``on_progress("surrogate", fraction)``; may raise JobCancelled.
         options: options of the kind, see its row of the registry.
 
     Returns:
         The surrogate; ``convergence`` says how the fit ended, ``notes`` what was repaired, chosen or left out. For the two ridges
-        it is a :class:`~ntkviz.surrogates.surrogate.RidgeSurrogate`, which can leave points out in closed form.
+        it is a :class:`~ntkviz.surrogates.surrogate.RidgeSurrogate`, which can leave points out in closed form; for ``klr`` with
+        ``distillation`` a :class:`~ntkviz.surrogates.surrogate.DistilledSurrogate`.
 
     Raises:
         ValueError: when the kind or an option is not known, or the kernel or the targets cannot be used.
@@ -77,7 +81,7 @@ def fit_surrogate(
         raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
     chosen = {name: options.get(name, default) for name, (default, _) in info.options.items()}
     problem = make_problem(kernel, targets, target=info.target, kind=kind, n_classes=n_classes)
-    problem = _with_validation(problem, validation)
+    problem = _with_validation(problem, validation, network)
     if kind in _NEED_TWO_CLASSES and len(problem.present) == 1:
         return one_class_only(problem, kind, chosen)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
@@ -90,8 +94,10 @@ def fit_surrogate(
     return found
 
 
-def _with_validation(problem: Problem, validation: tuple[np.ndarray, np.ndarray] | None) -> Problem:
-    """The problem with rows ``[V, N]`` at mean diagonal 1 and labels ``[V]``, without points whose class no training point has.
+def _with_validation(
+    problem: Problem, validation: tuple[np.ndarray, np.ndarray] | None, network: tuple[np.ndarray, np.ndarray] | None
+) -> Problem:
+    """The problem with rows ``[V, N]`` at mean diagonal 1 and labels ``[V]``, without points whose class no training point has; and the network's logits.
 
     Raises:
         ValueError: when they do not fit, or nothing is left.
@@ -107,6 +113,14 @@ def _with_validation(problem: Problem, validation: tuple[np.ndarray, np.ndarray]
     known = np.isin(classes, problem.present)
     if not known.any():
         raise ValueError("No validation point has a class of the training points; leave validation out.")
-    return replace(
-        problem, validation=(np.asarray(values[known], dtype=np.float64) / problem.scale, classes[known].astype(np.int64))
-    )
+    chosen = np.asarray(values[known], dtype=np.float64) / problem.scale, classes[known].astype(np.int64)
+    if network is None:
+        return replace(problem, validation=chosen)
+    own, others = (np.asarray(logits, dtype=np.float64) for logits in network)
+    for logits, n, whose in ((own, len(problem.kernel), "training"), (others, len(values), "validation")):
+        if logits.shape != (n, problem.n_classes) or not np.isfinite(logits).all():
+            raise ValueError(
+                f"network needs finite logits [{n}, {problem.n_classes}] of the {whose} points; got shape {logits.shape} with "
+                f"{int((~np.isfinite(logits)).sum())} that are not finite."
+            )
+    return replace(problem, validation=chosen, network=(own, others[known]))

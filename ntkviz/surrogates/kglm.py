@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntkviz.surrogates.logistic import DualSolution, solve_logistic
+from ntkviz.surrogates.logistic import DualSolution, one_hot, solve_logistic
 from ntkviz.surrogates.options import class_weighting, count, positive
 from ntkviz.surrogates.problem import Problem
 from ntkviz.surrogates.surrogate import Convergence, Surrogate, probabilities
@@ -59,8 +59,7 @@ def fit_kglm(problem: Problem, *, seed: int, on_progress: ProgressFn, options: d
     gram = centred @ centred.T
     found = solve_logistic(
         gram,
-        codes,
-        n_rows=n_rows,
+        one_hot(codes, n_rows),
         lam=alpha * n,
         sample_weight=sample_weight,
         tol=tol,
@@ -88,8 +87,7 @@ def gradient_size(
         sample_weight: ``[N]``.
     """
     chances = probabilities(kernel @ weights.T + intercept)
-    targets = codes[:, None] == (np.arange(len(weights)) if len(weights) > 1 else 1)
-    residuals = sample_weight[:, None] * (chances - targets) / len(kernel)
+    residuals = sample_weight[:, None] * (chances - one_hot(codes, len(weights))) / len(kernel)
     return float(max(np.abs(residuals.T @ kernel + alpha * weights).max(), np.abs(residuals.sum(axis=0)).max()))
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import log_expit, log_softmax
 
-from ntkviz.surrogates.logistic import DualSolution, solve_logistic
-from ntkviz.surrogates.options import count, positive
+from ntkviz.surrogates.distillation import distilled, network_answers
+from ntkviz.surrogates.logistic import DualSolution, one_hot, solve_logistic
+from ntkviz.surrogates.options import count, part, positive
 from ntkviz.surrogates.problem import Problem
 from ntkviz.surrogates.surrogate import Convergence, Surrogate, probabilities, ridge_factor
 from ntkviz.types import ProgressFn, SurrogateInfo
@@ -26,13 +27,18 @@ INFO = SurrogateInfo(
     cost="One Cholesky test (N^3/3), then about a hundred products N x N by N x C; about 5 core-seconds at N = 5,000, C = 10.",
     source="Wahba 1999; Zhu and Hastie 2005. The weights are the representer values of Yeh et al., NeurIPS 2018 (arXiv 1811.09720).",
     use_when="The default when weights are to be read: unique, convergent, and large exactly where the surrogate disagrees with a label.",
-    caveat="It re-learns the labels and never sees the network's outputs. Weight times kernel adds up to the score; what happens without "
+    caveat="It re-learns the labels and never sees the network's outputs, unless distillation asks for them. Weight times kernel adds up to the score; what happens without "
     "a point is another question (rank correlation of the two about .06 in our measurements). lam='auto' asks validation points, which "
     "a study takes from its test points; without any it holds out training points, whose labels the network has seen, and leans to small penalties.",
     options={
         "lam": (
             0.1,
             "Penalty on the function's squared norm, for a kernel of mean diagonal 1; or 'auto' to choose by held-out likelihood.",
+        ),
+        "distillation": (
+            0.0,
+            "Share of the loss, from 0 up to 1, that asks for the network's calibrated answers instead of the labels: it imitates better, "
+            "and foretells removals hardly worse.",
         ),
         "tol": (1e-6, "Stop when the function is within this relative distance of the optimum, in the kernel's norm."),
         "max_iter": (100, "Newton steps at most; about 10 are usual."),
@@ -43,6 +49,7 @@ INFO = SurrogateInfo(
 def fit_klr(problem: Problem, *, seed: int, on_progress: ProgressFn, options: dict[str, object]) -> Surrogate:
     """Fit ``W [C, N]`` and the unpenalised ``b [C]``.
 
+    With ``distillation`` the targets are labels and network's answers (:mod:`ntkviz.surrogates.distillation`), and t stands for the corrected labels.
     The residual reported is the largest ``|lam W_ic - (t_ic - p_ic)|`` (and ``|sum_i t_ic - p_ic| / N``). Two classes keep two rows, with the
     penalty on both; one logit has one row and the sigmoid. No jitter is added: the solver never inverts the kernel.
 
@@ -53,7 +60,7 @@ def fit_klr(problem: Problem, *, seed: int, on_progress: ProgressFn, options: di
         options: all options of the registry's row.
 
     Raises:
-        ValueError: when the kernel is not positive semi-definite to within lam, or 'auto' has nothing to hold out.
+        ValueError: when the kernel is not positive semi-definite to within lam, 'auto' has nothing to hold out, or distillation lacks the network.
     """
     tol, max_iter = positive("tol", options["tol"]), count("max_iter", options["max_iter"])
     notes: tuple[str, ...] = ()
@@ -63,14 +70,18 @@ def fit_klr(problem: Problem, *, seed: int, on_progress: ProgressFn, options: di
         raise ValueError(f"lam must be a finite number above 0, or 'auto'; got {options['lam']!r}.")
     else:
         lam = positive("lam", options["lam"])
-    kernel, codes = problem.kernel, problem.codes
+    kernel, share = problem.kernel, part("distillation", options["distillation"])
+    labels = one_hot(problem.codes, _n_rows(problem))
+    answers, temperature = network_answers(problem, share) if share else (labels, 1.0)
+    mixed, penalty = (1 - share) * labels + share * answers, (1 - share) * lam
     shifted = kernel.copy()
-    shifted[np.diag_indices_from(shifted)] += lam
-    ridge_factor(shifted)  # raises when an eigenvalue lies below -lam: the objective would have no minimum
+    shifted[np.diag_indices_from(shifted)] += penalty
+    ridge_factor(shifted)  # raises when an eigenvalue lies below minus the penalty: the objective would have no minimum
     del shifted
-    found = _solve(kernel, codes, _n_rows(problem), lam, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress)
+    found = _solve(kernel, mixed, penalty, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress)
     weights, intercept = found.coefficients.T, found.offset
-    residual = kkt_residual(kernel, codes, weights, intercept, lam=lam)
+    correction = share / (1 - share) * (answers - probabilities(kernel @ weights.T + intercept))
+    residual = kkt_residual(kernel, labels + correction, weights, intercept, lam=lam)
     verdict = "within" if found.converged else "stopped at"
     convergence = Convergence(
         converged=found.converged,
@@ -79,21 +90,22 @@ def fit_klr(problem: Problem, *, seed: int, on_progress: ProgressFn, options: di
         message=f"{verdict} {found.error_bound:.1e} of the optimum (relative, asked {tol:.0e}) after {found.n_iterations} Newton steps and "
         f"{found.n_products} kernel products; largest |lam W - (t - p)| {residual:.1e}",
     )
-    return problem.surrogate("klr", weights, intercept, options={**options, "lam": lam}, convergence=convergence, notes=notes)
+    fit = problem.surrogate("klr", weights, intercept, options={**options, "lam": lam}, convergence=convergence, notes=notes)
+    return distilled(fit, problem, correction, temperature) if share else fit
 
 
-def kkt_residual(kernel: np.ndarray, codes: np.ndarray, weights: np.ndarray, intercept: np.ndarray, *, lam: float) -> float:
+def kkt_residual(kernel: np.ndarray, targets: np.ndarray, weights: np.ndarray, intercept: np.ndarray, *, lam: float) -> float:
     """Largest ``|lam W_ic - (t_ic - p_ic)|``, or ``|mean_i (t_ic - p_ic)|`` if that is larger, at mean diagonal 1.
 
     Args:
         kernel: ``[N, N]``.
-        codes: class of each point, ``[N]``.
+        targets: t, ``[N, R]``.
         weights: ``[R, N]``; R = 1 for one logit.
         intercept: ``[R]``.
         lam: the penalty.
     """
     chances = probabilities(kernel @ weights.T + intercept)
-    residuals = (codes[:, None] == (np.arange(len(weights)) if len(weights) > 1 else 1)) - chances
+    residuals = targets - chances
     return float(max(np.abs(lam * weights.T - residuals).max(), np.abs(residuals.mean(axis=0)).max()))
 
 
@@ -121,8 +133,7 @@ def choose_lam(
         on_progress("surrogate", 0.9 * place / len(AUTO_GRID))
         found = _solve(
             inner,
-            codes,
-            n_rows,
+            one_hot(codes, n_rows),
             lam,
             tol=max(tol, 1e-4),
             max_iter=max_iter,
@@ -175,8 +186,7 @@ def _n_rows(problem: Problem) -> int:
 
 def _solve(
     kernel: np.ndarray,
-    codes: np.ndarray,
-    n_rows: int,
+    targets: np.ndarray,
     lam: float,
     *,
     tol: float,
@@ -187,7 +197,7 @@ def _solve(
     """Solve with the kernel centred on both sides: at the optimum the weights of a class sum to 0, so only the intercept moves."""
     mean = kernel.mean(axis=0)
     centred = kernel - mean - mean[:, None] + mean.mean()
-    found = solve_logistic(centred, codes, n_rows=n_rows, lam=lam, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress)
+    found = solve_logistic(centred, targets, lam=lam, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress)
     weights = found.representer if found.converged else found.coefficients
     weights = weights - weights.mean(axis=0)
     return replace(found, coefficients=weights, offset=found.offset - mean @ weights)

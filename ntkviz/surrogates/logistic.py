@@ -78,24 +78,26 @@ class _Vector(NamedTuple):
 class _Loss:
     """The loss at the scores F [N, R]: values, residuals and curvature."""
 
-    codes: np.ndarray  # [N], class of each point
+    targets: np.ndarray  # [N, R], t_i: chances, 0 or 1 where a label is all that is asked
     weights: np.ndarray  # [N], s_i
-    n_rows: int  # R
+
+    @property
+    def n_rows(self) -> int:
+        return self.targets.shape[1]
 
     def value(self, scores: np.ndarray) -> float:
         if self.n_rows == 1:
-            signed = np.where(self.codes == 1, scores[:, 0], -scores[:, 0])
-            return float(self.weights @ np.logaddexp(0.0, -signed))
-        own = scores[np.arange(len(scores)), self.codes]
-        return float(self.weights @ (logsumexp(scores, axis=1) - own))
+            there, here = np.logaddexp(0.0, -scores[:, 0]), np.logaddexp(0.0, scores[:, 0])
+            return float(self.weights @ (self.targets[:, 0] * there + (1 - self.targets[:, 0]) * here))
+        behind = np.asarray(logsumexp(scores, axis=1, keepdims=True)) - scores
+        return float(self.weights @ (self.targets * behind).sum(axis=1))
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         return expit(scores) if self.n_rows == 1 else softmax(scores, axis=1)
 
     def residuals(self, chances: np.ndarray) -> np.ndarray:
         """``s_i (t_i - p_i)``, [N, R]."""
-        targets = self.codes[:, None] == (np.arange(self.n_rows) if self.n_rows > 1 else 1)
-        return self.weights[:, None] * (targets - chances)
+        return self.weights[:, None] * (self.targets - chances)
 
     def curvature(self, chances: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Second derivative at the scores, times a change of the scores, [N, R]."""
@@ -109,11 +111,20 @@ class _Loss:
         return self.weights[:, None] * chances * (1 - chances)
 
 
+def one_hot(codes: np.ndarray, n_rows: int) -> np.ndarray:
+    """Labels as targets, float64 ``[N, R]``.
+
+    Args:
+        codes: class of each point, ``[N]`` in 0..R-1, or in {0, 1} when R is 1.
+        n_rows: R.
+    """
+    return (np.asarray(codes)[:, None] == (np.arange(n_rows) if n_rows > 1 else 1)).astype(np.float64)
+
+
 def solve_logistic(
     gram: np.ndarray,
-    codes: np.ndarray,
+    targets: np.ndarray,
     *,
-    n_rows: int,
     lam: float,
     sample_weight: np.ndarray | None = None,
     tol: float = 1e-6,
@@ -125,8 +136,7 @@ def solve_logistic(
 
     Args:
         gram: G, float64 ``[N, N]``, positive semi-definite. Centring it on both sides changes only ``b`` and helps.
-        codes: class of each point, int64 ``[N]`` in 0..R-1, or in {0, 1} when R is 1.
-        n_rows: R.
+        targets: t, float64 ``[N, R]`` from 0 to 1, rows that sum to 1 when R is above 1: :func:`one_hot` labels, or chances.
         lam: penalty, above 0.
         sample_weight: ``s``, ``[N]``, or None for ones.
         tol: relative distance to the optimum, in the norm of the feature space, at which to stop.
@@ -138,7 +148,7 @@ def solve_logistic(
         SurrogateDiverged: when a gradient is not finite.
     """
     weights = np.ones(len(gram)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    loss = _Loss(np.asarray(codes), weights, n_rows)
+    loss = _Loss(np.asarray(targets, dtype=np.float64), weights)
     return _Newton(gram, loss, lam, tol=tol, max_iter=max_iter, seed=seed, on_progress=on_progress).run()
 
 

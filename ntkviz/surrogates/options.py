@@ -25,6 +25,17 @@ def count(name: str, value: object) -> int:
     return value
 
 
+def part(name: str, value: object) -> float:
+    """The value as a float.
+
+    Raises:
+        ValueError: when it is not a number from 0 up to, but not, 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number from 0 up to, but not, 1; got {value!r}.")
+    return float(value)
+
+
 def switch(name: str, value: object) -> bool:
     """The value, which must be True or False.
 

@@ -26,6 +26,7 @@ class Problem:
         logits: float64 ``[N, C]``, or None when it re-learns labels.
         notes: what was repaired or left out.
         validation: rows ``[V, N]`` (at mean diagonal 1) and labels ``[V]`` of points that the network was not trained on, or None.
+        network: the network's logits of the training points, ``[N, C]``, and of the validation points, ``[V, C]``, or None.
     """
 
     kernel: np.ndarray
@@ -35,6 +36,7 @@ class Problem:
     logits: np.ndarray | None
     notes: tuple[str, ...]
     validation: tuple[np.ndarray, np.ndarray] | None = None
+    network: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def known_labels(self) -> np.ndarray:

@@ -97,6 +97,22 @@ class Surrogate:
 
 
 @dataclass(frozen=True, eq=False)
+class DistilledSurrogate(Surrogate):
+    """A logistic fit whose targets were labels and the network's answers (``klr`` with ``distillation``).
+
+    Its weights are the residuals of labels that are corrected: ``lam W = t + correction - p`` at the optimum. With that, all that is
+    known of a fit to labels alone (what it says without a point, say) holds for it, with the same lam.
+
+    Attributes:
+        correction: float64 ``[N, C]``, what is added to the one-hot labels; its rows sum to 0.
+        temperature: by which the network's logits were divided.
+    """
+
+    correction: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
 class RidgeSurrogate(Surrogate):
     """A ridge fit, which knows in closed form what it would say without some of its training points.
 

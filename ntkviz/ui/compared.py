@@ -1,7 +1,7 @@
 """Surrogates of one kernel, side by side: those in the store, and those fitted while the page waits."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -95,11 +95,10 @@ def _named(row: Compared, rows: list[Compared]) -> Compared:
 def _fit(home: str, study_key: str, kind: str) -> tuple[np.ndarray, "Fidelity", bool]:
     """Fit one kind with its default options to the study's kernel; scores, measures, and whether it converged."""
     from ntkviz.fidelity.fidelity import fidelity
-    from ntkviz.surrogates.fit import fit_surrogate
+    from ntkviz.studies.fitting import fit_points
 
     study = cached.study(study_key)
-    targets = study.logits_train if surrogates()[kind].target == "logits" else study.y_train
-    options: dict[str, Any] = {"kind": kind, "seed": study.spec.seed, "n_classes": study.logits_train.shape[1]}
-    surrogate = fit_surrogate(study.kernel, targets, **options)
+    labels, network = (study.y_train, study.y_test), (study.logits_train, study.logits_test)
+    surrogate = fit_points(kind, study.kernel, study.rows, labels=labels, logits=network, seed=study.spec.seed)
     logits = surrogate.decision_function(study.rows)
     return logits, fidelity(study.logits_test, logits, study.y_test, seed=study.spec.seed), surrogate.convergence.converged

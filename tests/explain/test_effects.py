@@ -17,7 +17,7 @@ from ntkviz.kernels import products
 from ntkviz.kernels.comparators import margin_blocks
 from ntkviz.scores import log_odds_heads, scores_of
 from ntkviz.surrogates.fit import fit_surrogate
-from ntkviz.surrogates.logistic import solve_logistic
+from ntkviz.surrogates.logistic import one_hot, solve_logistic
 from tests.cases import CASES
 
 LAM = 0.05
@@ -36,7 +36,7 @@ def problem(n: int = 60, c: int = 3, m: int = 4, seed: int = 0, scale: float = 1
 def weighted_scores(kernel: np.ndarray, y: np.ndarray, rows: np.ndarray, weights: np.ndarray, c: int) -> np.ndarray:
     """Scores of a logistic fit with weighted points, solved to the end; made to sum to 0 over classes."""
     found = solve_logistic(
-        kernel, y, n_rows=c, lam=LAM, sample_weight=weights, tol=1e-11, max_iter=200, on_progress=lambda *_: None
+        kernel, one_hot(y, c), lam=LAM, sample_weight=weights, tol=1e-11, max_iter=200, on_progress=lambda *_: None
     )
     scores = rows @ found.coefficients + found.offset
     return scores - (scores.mean(1, keepdims=True) if c > 1 else 0)
