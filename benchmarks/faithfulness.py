@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,31 @@ from scipy.linalg import solve
 from scipy.special import softmax
 
 from benchmarks.machine import RESULTS, keep
-from ntkviz import StudySpec, attribute, fit_surrogate, kernel_matrix, load_sample, run_study, samples
+from ntkviz import StudySpec, attribute, kernel_matrix, load_sample, run_study, samples
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.log_odds import on_log_odds
 from ntkviz.fidelity.lds import Lds, compare, paired_difference, specificity
+from ntkviz.kernels.blocks import KernelBlocks
 from ntkviz.kernels.comparators import margin_blocks
 from ntkviz.kernels.matrix import kernel_blocks
 from ntkviz.scores import log_odds_heads
 from ntkviz.studies.aligned import Aligned, aligned
 from ntkviz.studies.faithfulness import Candidate, faithfulness
+from ntkviz.studies.fitting import ANSWERING, fit_points
 from ntkviz.studies.study import Study
 from ntkviz.truth.truth import load_truth
 
 #: Further kernels beside the study's raw trace NTK, and whether they are brought to cosine similarity.
-KERNELS = (("trntk", True), ("pntk", False), ("ck", False), ("em", True), ("trntk_rbf", False), ("rbf", False), ("inputs", True))
+KERNELS = (
+    ("trntk", False),
+    ("trntk", True),
+    ("pntk", False),
+    ("ck", False),
+    ("em", True),
+    ("trntk_rbf", False),
+    ("rbf", False),
+    ("inputs", True),
+)
 CONTROLS = ("rbf", "inputs")
 #: Above this many rows the full empirical NTK is not factored.
 GAUSS_NEWTON_ROWS = 12_000
@@ -73,11 +85,17 @@ def others(measured: list[str]) -> list[dict[str, Any]]:
 
 def measure(name: str, kinds: list[str], *, quick: bool) -> list[dict[str, Any]]:
     """All rows of a sample, with these kernels beside the trace NTK."""
-    study = run_study(StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options={"lam": "auto"}, normalize=False))
+    study = run_study(StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options=ANSWERING, normalize=False))
     truth = load_truth(name)
     assert truth is not None
     points, draws = aligned(study, truth), 100 if quick else 1000
-    own = faithfulness(study, truth, [candidate(name, study, *one) for one in KERNELS if one[0] in kinds], n_draws=draws)
+    blocks = {one: blocks_of(name, study, *one) for one in KERNELS if one[0] in kinds}
+    others = [candidate(study, *one, made, ANSWERING) for one, made in blocks.items() if one != KERNELS[0]]
+    alone = [
+        candidate(study, *one, made, {"lam": "auto"}, ", labels alone") for one, made in blocks.items() if one[0] not in CONTROLS
+    ]
+    own = faithfulness(study, truth, others, n_draws=draws)
+    own += faithfulness(study, truth, alone, plan={"klr": ("removal_klr", "share")}, n_draws=draws)[2:-1]
     rows = [
         as_row(
             name,
@@ -114,23 +132,29 @@ def measure(name: str, kinds: list[str], *, quick: bool) -> list[dict[str, Any]]
     return rows
 
 
-def candidate(name: str, study: Study, kind: str, cosine: bool) -> Candidate:
-    """Another kernel on the study's points, with a logistic regression whose penalty is chosen as the study's was."""
+def blocks_of(name: str, study: Study, kind: str, cosine: bool) -> KernelBlocks:
+    """Another kernel on the study's points."""
     sample = load_sample(name)
     x, z = sample.data.x_train[study.train_index], sample.data.x_test[study.test_index]
     blocks = kernel_blocks(sample.model, x, z, kind=kind)
-    blocks = blocks.normalised() if cosine else blocks
-    fit = fit_surrogate(
+    return blocks.normalised() if cosine else blocks
+
+
+def candidate(
+    study: Study, kind: str, cosine: bool, blocks: KernelBlocks, settings: Mapping[str, object], told: str = ""
+) -> Candidate:
+    """It with a logistic regression. What knows no network is not fitted to its answers either."""
+    alone = kind in CONTROLS
+    fit = fit_points(
+        "klr",
         blocks.train,
-        study.y_train,
-        kind="klr",
-        lam="auto",
-        n_classes=study.logits_train.shape[1],
-        validation=(blocks.rows, study.y_test),
+        blocks.rows,
+        labels=(study.y_train, study.y_test),
+        logits=(study.logits_train, study.logits_test),
+        settings={"lam": "auto"} if alone else settings,
     )
-    return Candidate(
-        kind, f"{kind}, {'cosine' if cosine else 'raw'}", blocks.train, blocks.rows, (fit,), control=kind in CONTROLS
-    )
+    form = "cosine" if cosine else "raw"
+    return Candidate(kind, f"{kind}, {form}{told}", blocks.train, blocks.rows, (fit,), control=alone)
 
 
 def comparators(

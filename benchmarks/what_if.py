@@ -30,6 +30,7 @@ from ntkviz.explain.stretch import Stretch
 from ntkviz.explain.what_if import WhatIfModel, remove
 from ntkviz.fidelity.removal import DropDifference, removals
 from ntkviz.kernels.comparators import margin_blocks
+from ntkviz.studies.fitting import ANSWERING
 from ntkviz.studies.stretched import study_stretch
 from ntkviz.studies.study import Study
 from ntkviz.truth.recipe import Training
@@ -58,9 +59,7 @@ def main() -> None:
     if options.quick:
         options.points, options.seeds = 2, 2
     for name in options.samples:
-        study = run_study(
-            StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options={"lam": "auto"}, normalize=False)
-        )
+        study = run_study(StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options=ANSWERING, normalize=False))
         for k in options.k:
             rows = measure(study, k, n_points=options.points, n_seeds=options.seeds, workers=options.workers)
             print("\n".join(line(row) for row in rows), flush=True)

@@ -1,7 +1,8 @@
 """Edits of kernel logistic regression by a Newton step from the present optimum, with the full multinomial Hessian.
 
-    minimise  sum_i s_i CE(t_i, softmax(K A + 1 b^T)_i) + lam / 2 tr(A^T K A),        b unpenalised
+    minimise  sum_i s_i CE(t_i, softmax(K A + 1 b^T)_i) - <E, K A + 1 b^T> + lam / 2 tr(A^T K A),        b unpenalised
 
+E is what a distilled fit keeps of the network's answers (ntkviz/surrogates/distillation.py), zero for a fit to labels alone.
 The step starts where the fit ended, with the counts s and targets t of the edited set. It is solved by conjugate gradients in the inner
 product of the kernel's space (one product of K with an [N, C] matrix an iteration, K never inverted). What is factored once is
 the preconditioner: the exact curvature, all classes and the intercept together, in the span of the kernel's leading eigenvectors.
@@ -10,7 +11,6 @@ The effect of removing any one of the N points on one score of one row takes a s
 solve for the row, then read off all points. Dividing by one minus the leverage makes it the Newton step without that point.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,8 @@ from scipy.special import logsumexp
 
 from ntkviz.explain.curvature import curvatures, curved
 from ntkviz.explain.klr_influence import KlrInfluence
-from ntkviz.explain.refit import Refit, logistic_targets
+from ntkviz.explain.klr_parts import Asked, Functions, Place
+from ntkviz.explain.refit import Refit, network_pull, one_hot
 from ntkviz.kernels.products import KernelProducts
 from ntkviz.surrogates.surrogate import EMPTY_CLASS_INTERCEPT, Surrogate, probabilities
 
@@ -44,35 +45,6 @@ _SAME_KERNEL = 0.05
 _ROUNDING = 1e-10
 #: Above this share of the gradient left, one Newton step is not enough.
 _TOO_MUCH_LEFT = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class _Vector:
-    """D functions of the kernel's space: coefficients, their image under K, both ``[N, D, R]``, and offsets ``[D, R]``."""
-
-    coef: np.ndarray
-    image: np.ndarray
-    offset: np.ndarray
-
-    def plus(self, step: np.ndarray, other: "_Vector") -> "_Vector":
-        each = step[:, None]
-        return _Vector(self.coef + each * other.coef, self.image + each * other.image, self.offset + each * other.offset)
-
-    def dot(self, other: "_Vector") -> np.ndarray:
-        return np.einsum("ndr,ndr->d", self.coef, other.image) + (self.offset * other.offset).sum(axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where the steps have come to: coefficients and their image, ``[N, R]``, offset ``[R]``."""
-
-    coef: np.ndarray
-    image: np.ndarray
-    offset: np.ndarray
-
-    @property
-    def chances(self) -> np.ndarray:
-        return probabilities(self.image + self.offset)
 
 
 class KlrRefit:
@@ -102,7 +74,8 @@ class KlrRefit:
         columns = self._columns(ones, labels)
         coef, offset = surrogate.weights[columns].T * self._scale, surrogate.intercept[columns]
         chances = probabilities(self._kernel.times(coef) + offset)
-        residual = float(np.abs(self._lam * coef - (logistic_targets(self._surrogate, labels, columns) - chances)).max())
+        pull = one_hot(labels, columns, self._n_scores) - chances + network_pull(surrogate, columns)
+        residual = float(np.abs(self._lam * coef - pull).max())
         if residual > _SAME_KERNEL:
             raise ValueError(
                 f"Kernel or labels are not those of the fit: lam W differs from the residuals by {residual:.2g}. "
@@ -142,18 +115,18 @@ class KlrRefit:
         if len(np.unique(labels[counts > 0])) < 2:
             raise ValueError("After these edits all training points have one class; leave some points of another class.")
         begin = self.base if start is None else start
-        targets = logistic_targets(self._surrogate, labels, columns)
+        asked = Asked(one_hot(labels, columns, self._n_scores), counts, network_pull(self._surrogate, columns))
         coef, offset = begin.weights[columns].T * self._scale, begin.intercept[columns]
         if self._n_scores > 1:  # a shift of all classes changes no softmax; without a class that is gone the sum need not be 0
             coef, offset = coef - coef.mean(axis=1, keepdims=True), offset - offset.mean()
-        at = _Place(coef, self._kernel.times(coef), offset)
-        right = self._downhill(at, targets, counts)
+        at = Place(coef, self._kernel.times(coef), offset)
+        right = self._downhill(at, asked)
         first, reached, made = _size(right), True, 0
         most, enough, tolerance = (_STEPS, _SETTLED, LOOSE_TOLERANCE) if steps is None else (steps, _ROUNDING, STEP_TOLERANCE)
         while made < most and _size(right) > enough * first and _size(right) > _ROUNDING:
             step, solved = self._newton(right, at.chances, counts, self._factor(at.chances, counts), tolerance)
-            at = self._shortened(at, step, targets, counts) if steps is None else self._moved(at, step, 1.0)
-            right, reached, made = self._downhill(at, targets, counts), reached and solved, made + 1
+            at = self._shortened(at, step, asked) if steps is None else self._moved(at, step, 1.0)
+            right, reached, made = self._downhill(at, asked), reached and solved, made + 1
         left = _size(right) / first if first > 0 else 0.0
         weights, intercept = np.zeros((self._n_scores, len(coef))), np.full(self._n_scores, EMPTY_CLASS_INTERCEPT)
         weights[columns], intercept[columns] = at.coef.T / self._scale, at.offset
@@ -206,7 +179,7 @@ class KlrRefit:
             # The row as a further point without weight: its own coefficient is along / lam, and the others answer it.
             alone = values[part].T[:, :, None] * along[part] / self._lam
             pushed = curved(chances, counts, alone)
-            right = self._vector(-pushed, along[part] - pushed.sum(axis=0), quick=True)
+            right = self._functions(-pushed, along[part] - pushed.sum(axis=0), quick=True)
             solved, _ = self._newton(right, chances, counts, factor, STEP_TOLERANCE)
             found[part] = np.einsum("ndr,nr->dn", alone + solved.image + solved.offset, pull)
         return found
@@ -227,43 +200,43 @@ class KlrRefit:
             chances = self._fitted_chances
         else:
             chances = probabilities(self._kernel.times(at.weights[columns].T * self._scale) + at.intercept[columns])
-        return columns, chances, at.counts[:, None] * (logistic_targets(self._surrogate, at.labels, columns) - chances)
+        return columns, chances, at.counts[:, None] * (one_hot(at.labels, columns, self._n_scores) - chances)
 
     def _columns(self, counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The scores that are fitted: one a class with a training point, or the one logit."""
         return np.array([0]) if self._n_scores == 1 else np.unique(labels[counts > 0])
 
-    def _vector(self, coef: np.ndarray, offset: np.ndarray, *, quick: bool = False) -> _Vector:
+    def _functions(self, coef: np.ndarray, offset: np.ndarray, *, quick: bool = False) -> Functions:
         times = self._kernel.quick if quick else self._kernel.times
-        return _Vector(coef, times(coef.reshape(len(coef), -1)).reshape(coef.shape), offset)
+        return Functions(coef, times(coef.reshape(len(coef), -1)).reshape(coef.shape), offset)
 
-    def _moved(self, at: _Place, step: _Vector, length: float) -> _Place:
+    def _moved(self, at: Place, step: Functions, length: float) -> Place:
         coef = at.coef + length * step.coef[:, 0]
-        return _Place(coef, self._kernel.times(coef), at.offset + length * step.offset[0])
+        return Place(coef, self._kernel.times(coef), at.offset + length * step.offset[0])
 
-    def _shortened(self, at: _Place, step: _Vector, targets: np.ndarray, counts: np.ndarray) -> _Place:
+    def _shortened(self, at: Place, step: Functions, asked: Asked) -> Place:
         """The first of 1, 1/2, 1/4, ... of the step that lowers the objective; the shortest when rounding hides that."""
-        now, length = self._objective(at, targets, counts), 1.0
+        now, length = self._objective(at, asked), 1.0
         there = self._moved(at, step, length)
-        while length > 1e-3 and self._objective(there, targets, counts) > now + 1e-11 * abs(now):
+        while length > 1e-3 and self._objective(there, asked) > now + 1e-11 * abs(now):
             length /= 2
             there = self._moved(at, step, length)
         return there
 
-    def _objective(self, at: _Place, targets: np.ndarray, counts: np.ndarray) -> float:
+    def _objective(self, at: Place, asked: Asked) -> float:
         scores = at.image + at.offset
-        total = np.logaddexp(0.0, scores[:, 0]) if targets.shape[1] == 1 else np.asarray(logsumexp(scores, axis=1))
-        loss = counts @ (total - (targets * scores).sum(axis=1))
+        total = np.logaddexp(0.0, scores[:, 0]) if scores.shape[1] == 1 else np.asarray(logsumexp(scores, axis=1))
+        loss = asked.counts @ (total - (asked.targets * scores).sum(axis=1)) - np.vdot(asked.network, scores)
         return float(loss + self._lam / 2 * np.vdot(at.coef, at.image))
 
-    def _downhill(self, at: _Place, targets: np.ndarray, counts: np.ndarray) -> _Vector:
+    def _downhill(self, at: Place, asked: Asked) -> Functions:
         """Minus the gradient of the objective."""
-        residuals = counts[:, None] * (targets - at.chances)
-        return self._vector((residuals - self._lam * at.coef)[:, None, :], residuals.sum(axis=0)[None])
+        residuals = asked.counts[:, None] * (asked.targets - at.chances) + asked.network
+        return self._functions((residuals - self._lam * at.coef)[:, None, :], residuals.sum(axis=0)[None])
 
     def _newton(
-        self, right: _Vector, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, tolerance: float
-    ) -> tuple[_Vector, bool]:
+        self, right: Functions, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, tolerance: float
+    ) -> tuple[Functions, bool]:
         """``Hessian^-1 right`` by preconditioned conjugate gradients, and whether the tolerance was reached.
 
         With a float32 kernel by rounds: quick products until few digits are left of the residual, which is then computed to all.
@@ -272,24 +245,24 @@ class KlrRefit:
         if not self._kernel.single:
             return self._conjugate(right, chances, counts, factor, enough)
         zeros = np.zeros_like(right.coef)
-        step, residual, reached = _Vector(zeros, zeros, np.zeros_like(right.offset)), right, True
+        step, residual, reached = Functions(zeros, zeros, np.zeros_like(right.offset)), right, True
         for _ in range(_ROUNDS):
             left = residual.dot(residual)
             if not (left > enough).any():
                 return step, reached
             more, reached = self._conjugate(residual, chances, counts, factor, np.maximum(enough, _ROUND**2 * left))
-            step = self._vector(step.coef + more.coef, step.offset + more.offset)
+            step = self._functions(step.coef + more.coef, step.offset + more.offset)
             pushed = curved(chances, counts, step.image + step.offset)
             coef = right.coef - pushed - self._lam * step.coef
-            residual = self._vector(coef, right.offset - pushed.sum(axis=0), quick=True)  # seven digits of what is left
+            residual = self._functions(coef, right.offset - pushed.sum(axis=0), quick=True)  # seven digits of what is left
         return step, reached and not (residual.dot(residual) > enough).any()
 
     def _conjugate(
-        self, right: _Vector, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, enough: np.ndarray
-    ) -> tuple[_Vector, bool]:
+        self, right: Functions, chances: np.ndarray, counts: np.ndarray, factor: np.ndarray, enough: np.ndarray
+    ) -> tuple[Functions, bool]:
         """The same until ``enough`` is left of each squared residual."""
         zeros = np.zeros_like(right.coef)
-        step, residual = _Vector(zeros, zeros, np.zeros_like(right.offset)), right
+        step, residual = Functions(zeros, zeros, np.zeros_like(right.offset)), right
         ahead = self._precondition(residual, factor)
         energy = ahead.dot(residual)
         for _ in range(_PRODUCTS):
@@ -297,8 +270,8 @@ class KlrRefit:
             if not active.any():
                 return step, True
             pushed = curved(chances, counts, ahead.image + ahead.offset)
-            bent = self._vector(pushed, pushed.sum(axis=0), quick=True)
-            bent = _Vector(bent.coef + self._lam * ahead.coef, bent.image + self._lam * ahead.image, bent.offset)
+            bent = self._functions(pushed, pushed.sum(axis=0), quick=True)
+            bent = Functions(bent.coef + self._lam * ahead.coef, bent.image + self._lam * ahead.image, bent.offset)
             curvature = ahead.dot(bent)
             active &= curvature > 0
             length = np.divide(energy, curvature, out=np.zeros_like(energy), where=active)
@@ -308,7 +281,7 @@ class KlrRefit:
             ahead = solved.plus(np.divide(energy, last, out=np.zeros_like(energy), where=active & (last > 0)), ahead)
         return step, False
 
-    def _precondition(self, vector: _Vector, factor: np.ndarray) -> _Vector:
+    def _precondition(self, vector: Functions, factor: np.ndarray) -> Functions:
         """Inverse curvature: exact in the leading span (with the offsets), a multiple of the identity beside it."""
         (n, d, r), rank = vector.coef.shape, self._basis.shape[1]
         along = self._kernel.matmul(self._basis.T, vector.image.reshape(n, -1)).reshape(rank, d, r)
@@ -316,7 +289,7 @@ class KlrRefit:
         flat = along.transpose(0, 2, 1).reshape((rank + 1) * r, d)
         inside = cho_solve((factor, True), flat, check_finite=False).reshape(rank + 1, r, d).transpose(0, 2, 1)
         correction = (inside[:rank] - along[:rank] / self._lam).reshape(rank, -1)
-        return _Vector(
+        return Functions(
             self._kernel.matmul(self._basis, correction).reshape(n, d, r) + vector.coef / self._lam,
             self._kernel.matmul(self._basis_image, correction).reshape(n, d, r) + vector.image / self._lam,
             inside[rank],
@@ -396,5 +369,5 @@ def counted(steps: int) -> str:
     return "one Newton step" if steps == 1 else f"{steps} Newton steps"
 
 
-def _size(vector: _Vector) -> float:
+def _size(vector: Functions) -> float:
     return float(np.sqrt(max(vector.dot(vector)[0], 0.0)))

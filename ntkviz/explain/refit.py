@@ -13,7 +13,8 @@ class Refit:
     """A surrogate after edits of its training set.
 
     Attributes:
-        weights: float64 ``[C, N]``, for the kernel as it was passed; 0 for points that were removed.
+        weights: float64 ``[C, N]``, for the kernel as it was passed; 0 for points that were removed, but for what a distilled fit keeps of the
+            network's answers.
         intercept: float64 ``[C]``.
         counts: float64 ``[N]``, how often each training point counts.
         labels: int64 ``[N]``, the labels it was fitted to.
@@ -72,18 +73,16 @@ def one_hot(labels: np.ndarray, columns: np.ndarray, n_scores: int) -> np.ndarra
     return (np.asarray(labels)[:, None] == columns).astype(np.float64)
 
 
-def logistic_targets(surrogate: Surrogate, labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """What a logistic fit's weights are residuals of, float64 ``[N, R]``: one-hot labels, corrected where the fit was distilled.
+def network_pull(surrogate: Surrogate, columns: np.ndarray) -> np.ndarray:
+    """What pulls at the scores of a logistic fit beside the labels, float64 ``[N, R]``: the correction of a distilled one, else zeros.
 
     Args:
         surrogate: of kind ``klr``.
-        labels: ``[N]``; an edited label moves the target, and keeps the point's correction.
         columns: classes that still have a training point, ``[R]``.
     """
-    targets = one_hot(labels, columns, surrogate.n_classes)
     if not isinstance(surrogate, DistilledSurrogate):
-        return targets
+        return np.zeros((surrogate.n_train, len(columns)))
     correction = surrogate.correction[:, columns]
     if len(columns) < surrogate.n_classes:  # without a class that is gone the rows need not sum to 0, and softmax asks for it
         correction = correction - correction.mean(axis=1, keepdims=True)
-    return targets + correction
+    return correction

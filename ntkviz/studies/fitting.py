@@ -12,7 +12,7 @@ from ntkviz.types import ProgressFn, silent
 
 #: Of the surrogate that answers questions of removal where a study's own cannot: the penalty by likelihood; labels for 2/5, the network's calibrated
 #: answers for 3/5. Measured in docs/results.md: it imitates better than labels alone, and foretells retraining hardly worse.
-ANSWERING: Mapping[str, object] = {"lam": "auto", "distillation": 0.6}
+ANSWERING: Mapping[str, str | float] = {"lam": "auto", "distillation": 0.6}
 
 
 def judged_by_test_points(settings: Mapping[str, object]) -> bool:

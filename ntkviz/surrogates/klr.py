@@ -49,7 +49,7 @@ INFO = SurrogateInfo(
 def fit_klr(problem: Problem, *, seed: int, on_progress: ProgressFn, options: dict[str, object]) -> Surrogate:
     """Fit ``W [C, N]`` and the unpenalised ``b [C]``.
 
-    With ``distillation`` the targets are labels and network's answers (:mod:`ntkviz.surrogates.distillation`), and t stands for the corrected labels.
+    With ``distillation`` the targets are labels and network's answers (:mod:`ntkviz.surrogates.distillation`), and t stands for the labels with what these pull beside them.
     The residual reported is the largest ``|lam W_ic - (t_ic - p_ic)|`` (and ``|sum_i t_ic - p_ic| / N``). Two classes keep two rows, with the
     penalty on both; one logit has one row and the sigmoid. No jitter is added: the solver never inverts the kernel.
 

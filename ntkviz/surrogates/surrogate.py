@@ -100,11 +100,12 @@ class Surrogate:
 class DistilledSurrogate(Surrogate):
     """A logistic fit whose targets were labels and the network's answers (``klr`` with ``distillation``).
 
-    Its weights are the residuals of labels that are corrected: ``lam W = t + correction - p`` at the optimum. With that, all that is
-    known of a fit to labels alone (what it says without a point, say) holds for it, with the same lam.
+    At the optimum ``lam W = (t - p) + correction``: what the labels pull, and what the network's answers pull beside them. It is the fit to labels
+    alone, with the same lam, that has a fixed function added to its scores, the kernel's answer to the correction; so what it
+    says without a label, say, is known as for any other.
 
     Attributes:
-        correction: float64 ``[N, C]``, what is added to the one-hot labels; its rows sum to 0.
+        correction: float64 ``[N, C]``; its rows sum to 0 for two classes and more.
         temperature: by which the network's logits were divided.
     """
 

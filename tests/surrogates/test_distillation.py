@@ -9,10 +9,9 @@ from sklearn.linear_model import LogisticRegression
 
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.explain.klr_refit import KlrRefit
-from ntkviz.explain.refit import logistic_targets
 from ntkviz.surrogates.distillation import calibrated_temperature
 from ntkviz.surrogates.fit import fit_surrogate
-from ntkviz.surrogates.logistic import solve_logistic
+from ntkviz.surrogates.logistic import one_hot, solve_logistic
 from ntkviz.surrogates.surrogate import DistilledSurrogate
 from tests.surrogates.problems import Case, cases, make_case
 
@@ -45,15 +44,14 @@ def distil(case: Case, share: float, *, lam: float | str = LAM, one_logit: bool 
 @pytest.mark.parametrize("one_logit", [False, True])
 @few
 @given(case=cases(), share=st.sampled_from([0.2, 0.6, 0.9]))
-def test_weights_are_what_is_left_of_the_corrected_labels(one_logit: bool, case: Case, share: float):
+def test_weights_are_what_is_left_of_labels_and_answers(one_logit: bool, case: Case, share: float):
     case = make_case(len(case.kernel), n_classes=2) if one_logit else case
     fit = distil(case, share, one_logit=one_logit)
-    targets = logistic_targets(fit, case.labels, np.arange(fit.n_classes))
-    left = targets - fit.predict_proba(case.kernel)
-    assert np.abs(LAM * fit.weights.T * fit.scale - left).max() < 1e-3
+    left = one_hot(case.labels, fit.n_classes) - fit.predict_proba(case.kernel)
+    assert np.abs(LAM * fit.weights.T * fit.scale - left - fit.correction).max() < 1e-3
     assert fit.convergence.converged
     if not one_logit:
-        np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-9)
+        np.testing.assert_allclose(fit.correction.sum(axis=1), 0, atol=1e-9)
 
 
 def test_it_is_the_optimum_of_both_losses_together():
@@ -104,51 +102,59 @@ def test_more_distillation_is_nearer_to_the_networks_answers(case: Case):
     assert missed[0] >= missed[1] - 1e-6 >= missed[2] - 2e-6
 
 
-@pytest.mark.parametrize("one_logit", [False, True])
-def test_removal_is_that_of_the_fit_to_the_corrected_labels(one_logit: bool):
-    case = make_case(7, n=40, n_classes=2 if one_logit else 3)
-    fit = distil(case, 0.6, one_logit=one_logit, tol=1e-10)
-    targets = logistic_targets(fit, case.labels, np.arange(fit.n_classes))
-    heads = np.zeros((7, fit.n_classes))
-    heads[:, 0] = 1.0
-    if not one_logit:
-        heads[:, 1] = -1.0
-    at, scaled = 3, case.kernel / fit.scale
-    effects = {}
-    for share in (1.0, 1.0 - 1e-4):
-        weights = np.ones(40)
-        weights[at] = share
-        solved = solve_logistic(
-            scaled, targets, lam=LAM, sample_weight=weights, tol=1e-12, max_iter=200, on_progress=lambda *_: None
-        )
-        effects[share] = (case.rows / fit.scale @ solved.coefficients + solved.offset) @ heads[0]
-    slope = (effects[1.0] - effects[1.0 - 1e-4]) / 1e-4
-    direct = RemovalEffects.of_surrogate(fit, case.kernel, case.labels).of(case.rows, heads)
-    np.testing.assert_allclose(direct[:, at], slope, rtol=1e-2, atol=1e-5)
-    few_of_them = RemovalEffects.of_surrogate(fit, case.kernel, case.labels, few=True).of(case.rows, heads)
-    np.testing.assert_allclose(few_of_them, direct, atol=1e-4 * np.abs(direct).max())
-
-
-def test_without_a_point_it_is_the_fit_to_the_others_with_their_corrected_labels():
-    case = make_case(8, n=40)
-    fit = distil(case, 0.6, tol=1e-10)
-    counts = np.ones(40)
-    counts[5:9] = 0.0
-    refit = KlrRefit(fit, case.kernel, case.labels).refit(counts, case.labels, steps=12)
-    targets = logistic_targets(fit, case.labels, np.arange(3))
+def fitted_anew(case: Case, fit: DistilledSurrogate, counts: np.ndarray) -> np.ndarray:
+    """Scores of the rows when labels count otherwise and the pull of the network's answers stays: ``s (y + e / s - p) = s (y - p) + e``."""
+    counts = np.maximum(counts, 1e-9)
     solved = solve_logistic(
         case.kernel / fit.scale,
-        targets,
+        one_hot(case.labels, fit.n_classes) + fit.correction / counts[:, None],
         lam=LAM,
         sample_weight=counts,
         tol=1e-12,
         max_iter=200,
         on_progress=lambda *_: None,
     )
-    wanted, got = case.rows / fit.scale @ solved.coefficients + solved.offset, refit.scores(case.rows)
-    np.testing.assert_allclose(
-        got - got.mean(1, keepdims=True), wanted - wanted.mean(1, keepdims=True), atol=1e-5 * np.abs(wanted).max()
-    )
+    scores = case.rows / fit.scale @ solved.coefficients + solved.offset
+    return scores - (scores.mean(axis=1, keepdims=True) if fit.n_classes > 1 else 0)
+
+
+@pytest.mark.parametrize("one_logit", [False, True])
+def test_removal_takes_the_labels_pull_and_leaves_the_answers(one_logit: bool):
+    case = make_case(7, n=40, n_classes=2 if one_logit else 3)
+    fit = distil(case, 0.6, one_logit=one_logit, tol=1e-10)
+    heads = np.zeros((7, fit.n_classes))
+    heads[:, 0] = 1.0
+    if not one_logit:
+        heads[:, 1] = -1.0
+    a_little_less = np.ones(40)
+    a_little_less[3] -= 1e-4
+    fall = (fitted_anew(case, fit, np.ones(40)) - fitted_anew(case, fit, a_little_less)) @ heads[0] / 1e-4
+    direct = RemovalEffects.of_surrogate(fit, case.kernel, case.labels).of(case.rows, heads)
+    np.testing.assert_allclose(direct[:, 3], fall, rtol=1e-2, atol=1e-5)
+    one_by_one = RemovalEffects.of_surrogate(fit, case.kernel, case.labels, few=True).of(case.rows, heads)
+    np.testing.assert_allclose(one_by_one, direct, atol=1e-4 * np.abs(direct).max())
+
+
+def test_without_points_it_is_fitted_to_the_other_labels_and_all_answers():
+    case = make_case(8, n=40)
+    fit = distil(case, 0.6, tol=1e-10)
+    counts = np.ones(40)
+    counts[5:9] = 0.0
+    refit = KlrRefit(fit, case.kernel, case.labels).refit(counts, case.labels, steps=12)
+    wanted, got = fitted_anew(case, fit, counts), refit.scores(case.rows)
+    np.testing.assert_allclose(got - got.mean(axis=1, keepdims=True), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_a_whole_step_without_a_point_is_that_of_the_refit():
+    case = make_case(11, n=40)
+    fit = distil(case, 0.6, tol=1e-10)
+    counts = np.ones(40)
+    counts[3] = 0.0
+    heads = np.tile([1.0, -1.0, 0.0], (7, 1))
+    refit = KlrRefit(fit, case.kernel, case.labels).refit(counts, case.labels, steps=1)
+    fall = ((fit.decision_function(case.rows) - refit.scores(case.rows)) * heads).sum(axis=1)
+    effects = RemovalEffects.of_surrogate(fit, case.kernel, case.labels, leave_one_out=True).of(case.rows, heads)
+    np.testing.assert_allclose(effects[:, 3], fall, rtol=1e-4, atol=1e-5)
 
 
 def test_a_class_that_is_gone_leaves_a_fit_that_still_answers():
