@@ -6,14 +6,16 @@ Imitation is Kendall's tau-b of the log-odds with the network's, truth the LDS o
 """
 
 import argparse
+import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import keep
+from benchmarks.machine import RESULTS, keep
 from ntkviz import StudySpec, run_study
 from ntkviz.studies.faithfulness import Candidate, faithfulness
 from ntkviz.studies.fitting import fit_points
@@ -29,9 +31,15 @@ def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("samples", nargs="*", default=["mnist-mlp-1k", "fashion-cnn-1k"], metavar="SAMPLE")
+    parser.add_argument("--factors", nargs="*", type=float, default=FACTORS, help="times the chosen penalty")
+    parser.add_argument("--shares", nargs="*", type=float, default=SHARES, help="of distillation, with the chosen penalty")
     parser.add_argument("--quick", action="store_true", help="few draws of the intervals; nothing is kept")
     options = parser.parse_args()
-    rows = [row for name in options.samples for row in measure(name, n_draws=20 if options.quick else 1000)]
+    rows = [
+        row
+        for name in options.samples
+        for row in measure(name, options.factors, options.shares, n_draws=20 if options.quick else 1000)
+    ]
     for row in rows:
         low, high = row["lds_interval"]
         print(
@@ -39,18 +47,20 @@ def main() -> None:
             flush=True,
         )
     if not options.quick:
-        print("kept in", keep("penalty", rows))
+        path = RESULTS / "penalty.json"
+        known = json.loads(path.read_text())["rows"] if path.exists() else []
+        print("kept in", keep("penalty", [*(row for row in known if row["sample"] not in options.samples), *rows]))
 
 
-def measure(name: str, *, n_draws: int) -> list[dict[str, Any]]:
-    """A row a penalty."""
+def measure(name: str, factors: Sequence[float], shares: Sequence[float], *, n_draws: int) -> list[dict[str, Any]]:
+    """A row a penalty, a row a share."""
     truth = load_truth(name)
     assert truth is not None, f"{name} comes without retrainings."
     with tempfile.TemporaryDirectory() as folder:
         spec = StudySpec(sample=name, kernel="trntk", surrogate="klr", surrogate_options={"lam": "auto"}, normalize=False)
         study = run_study(spec, home=Path(folder))
         usual = float(study.surrogate.options["lam"])  # type: ignore[arg-type]
-        asked = [(factor, 0.0) for factor in FACTORS] + [(1.0, share) for share in SHARES]
+        asked = [(factor, 0.0) for factor in factors] + [(1.0, share) for share in shares]
         fits = {(factor, share): fitted(study, factor * usual, share) for factor, share in asked}
         others = [Candidate(f"{at}", f"{at}", study.kernel, study.rows, (fit,)) for at, fit in fits.items()]
         measured = faithfulness(study, truth, others, plan={"klr": ("removal_klr",)}, n_draws=n_draws)

@@ -20,10 +20,10 @@ from ntkviz.fidelity.fidelity import fidelity
 from ntkviz.fidelity.lds import Comparison, Difference, Lds, compare
 from ntkviz.kernels.registry import kernels
 from ntkviz.studies.aligned import Aligned, aligned
-from ntkviz.studies.fitting import fit_points
+from ntkviz.studies.fitting import ANSWERING, fit_points
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
-from ntkviz.surrogates.surrogate import Surrogate
+from ntkviz.surrogates.surrogate import DistilledSurrogate, Surrogate
 from ntkviz.truth.truth import Truth
 from ntkviz.types import ProgressFn, silent
 
@@ -196,16 +196,23 @@ def _of_kernel(study: Study, one: Candidate, points: Aligned, plan: dict[str, tu
             began = time.perf_counter()
             effects = effects_on_label(study, one, surrogate, attribution, points)
             seconds = fit_seconds + time.perf_counter() - began
-            rows.append(_row(one, kind, attribution, tau, seconds, effects))
+            rows.append(_row(one, surrogate if kind else None, attribution, tau, seconds, effects))
     return rows
 
 
 def _row(
-    one: Candidate, kind: str, attribution: str, tau: tuple[float, float, float], seconds: float, effects: np.ndarray
+    one: Candidate,
+    surrogate: Surrogate | None,
+    attribution: str,
+    tau: tuple[float, float, float],
+    seconds: float,
+    effects: np.ndarray,
 ) -> _Row:
     name = "inputs" if one.control and attribution == "removal_klr" else attribution
     info = attributions()[name]
-    parts = [one.title, surrogates()[kind].title if kind else "", info.title]
+    kind = "" if surrogate is None else surrogate.kind
+    distilled = ", distilled" if isinstance(surrogate, DistilledSurrogate) else ""
+    parts = [one.title, surrogates()[kind].title + distilled if kind else "", info.title]
     row = Measured(
         kernel=one.key,
         surrogate=kind,
@@ -231,7 +238,10 @@ def _same_class(study: Study, points: Aligned) -> _Row:
 
 
 def _surrogate(study: Study, one: Candidate, kind: str, seed: int) -> Surrogate:
-    """The surrogate of a kind on a kernel: one that is there, or a new fit with its default options."""
+    """The surrogate of a kind on a kernel: one that is there, or a new fit.
+
+    ``klr`` is fitted as where pages answer with it (to labels alone when the kernel knows no network), others with their default options.
+    """
     there = [fit for fit in one.fitted if fit.kind == kind]
     if there:
         return there[0]
@@ -239,7 +249,8 @@ def _surrogate(study: Study, one: Candidate, kind: str, seed: int) -> Surrogate:
         return one.fitted[0]
     wanted = kind or "ridge"
     labels, logits = (study.y_train, study.y_test), (study.logits_train, study.logits_test)
-    return fit_points(wanted, one.train, one.rows, labels=labels, logits=logits, seed=seed)
+    settings = {} if wanted != "klr" else {"lam": "auto"} if one.control else ANSWERING
+    return fit_points(wanted, one.train, one.rows, labels=labels, logits=logits, seed=seed, settings=settings)
 
 
 def effects_on_label(study: Study, one: Candidate, surrogate: Surrogate, attribution: str, points: Aligned) -> np.ndarray:

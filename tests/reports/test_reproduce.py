@@ -16,6 +16,7 @@ from ntkviz.studies.pipeline import run_study
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import Store
 from ntkviz.studies.uploads import register_upload
+from ntkviz.surrogates.surrogate import DistilledSurrogate
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_models"
@@ -96,7 +97,10 @@ def test_the_script_of_an_upload_asks_for_the_files_and_checks_them(tmp_path, mo
     rows = _rows_of(tmp_path)
     subject = register_upload(weights, rows, architecture=card["architecture"], home=home)
     store = Store(home)
-    study = run_study(StudySpec(upload=subject.id, surrogate="ridge_logits", n_train=40, n_test=12), store=store)
+    settings = {"lam": "auto", "distillation": 0.5}
+    spec = StudySpec(upload=subject.id, surrogate="klr", surrogate_options=settings, n_train=40, n_test=12)
+    study = run_study(spec, store=store)
+    assert isinstance(store.load_study(study.key).surrogate, DistilledSurrogate)
     text = script(cells(study, 2, k=4, home=home))
     report = UploadReport.from_dict(json.loads((home / "uploads" / subject.id / "report.json").read_text()))
     here = text.replace(repr(report.name), repr(str(weights))).replace(repr(report.data_name), repr(str(rows)))
