@@ -100,7 +100,7 @@ def _point(study: Study, data: Dataset, m: int, badges: Badges) -> Section:
         f"{title} {_verdict(str(judged.verdict[m]), judged.calibrated)}. {' '.join(judged.reasons[m])}"
         for title, judged in (
             ("Does the surrogate speak for the network here?", badges.imitation),
-            ("Can its removal effects be believed here?", badges.removal),
+            ("Can removal effects be believed here?", badges.removal),
         )
         if judged is not None
     )

@@ -1,10 +1,11 @@
-"""The trust badges of a study: does the surrogate speak for the network at a point, and may its removal effects be believed there?
+"""The trust badges of a study: does the surrogate speak for the network at a point, and may removal effects be believed there?
 
 Two questions, two calibrations. The first is judged by the gap of network and surrogate near the point where the badge did not look, and
-every study has it. The second is judged by retraining, one minus the point's LDS, and needs retrainings of the study's network.
+every study has it. The second is judged by retraining, one minus the point's LDS, and needs retrainings of the study's network; it is about the surrogate
+that answers questions of removal, which is another one where the study's own has no answer (:mod:`ntkviz.studies.companion`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from ntkviz.fidelity.lds import lds
 from ntkviz.fidelity.trust import Trust, trust
 from ntkviz.scores import scores_of
 from ntkviz.studies.aligned import aligned, mismatch
+from ntkviz.studies.companion import Companion, companion_of
 from ntkviz.studies.study import Study
+from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.truth.truth import Truth
 
-#: Surrogates that foretell removals.
-REMOVABLE = ("klr", "ridge", "ridge_logits")
 #: Beyond this many training points removal effects take longer than a page should wait.
 EFFECTS_UP_TO = 2000
+_ANOTHER = "The badge of removal effects is about the logistic regression that answers questions of removal: the study's own surrogate has no answer to them."
 LDS_ERROR = "one minus the point's LDS: how badly removal effects order the retrainings, 0 to 2"
 
 
@@ -30,7 +32,7 @@ class Badges:
 
     Attributes:
         imitation: whether the surrogate speaks for the network there.
-        removal: whether its removal effects can be believed there; None without retrainings.
+        removal: whether removal effects can be believed there; None without retrainings.
         why_none: why there is no second badge, as a sentence; empty when there is one.
     """
 
@@ -40,11 +42,17 @@ class Badges:
 
 
 def foretells(study: Study) -> bool:
-    """Whether removal effects of the study's own surrogate are known and quick."""
-    return study.surrogate.kind in REMOVABLE and study.n_train <= EFFECTS_UP_TO
+    """Whether removal effects are known and quick: those of the study's own surrogate, or of the one that answers for it."""
+    return not _why_not(study)
 
 
-def badges(study: Study, truth: Truth | None = None, perturbed: tuple[np.ndarray, np.ndarray] | None = None) -> Badges:
+def badges(
+    study: Study,
+    truth: Truth | None = None,
+    perturbed: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    answering: Companion | None = None,
+) -> Badges:
     """Judge all test points of a study.
 
     Args:
@@ -52,24 +60,37 @@ def badges(study: Study, truth: Truth | None = None, perturbed: tuple[np.ndarray
         truth: retrainings of its network; without them there is no second badge.
         perturbed: logits of network and surrogate at small changes of each test point
             (:func:`ntkviz.studies.perturbed.perturbed_logits`), ``[M, P, C]`` each.
+        answering: the surrogate of removal questions, where it is at hand; fitted when it is needed.
     """
     reason = _no_removal(study, truth)
-    effects = None if reason else RemovalEffects.of_surrogate(study.surrogate, study.kernel, study.y_train)
+    fit = study.surrogate if reason else (answering or companion_of(study)).surrogate
+    own = fit is study.surrogate
+    effects = None if reason or fit is None else RemovalEffects.of_surrogate(fit, study.kernel, study.y_train)
+    seen = _observed(study, study.surrogate, perturbed, effects if own else None)
+    imitation = trust(seen, seed=study.spec.seed)
+    if truth is None or effects is None or fit is None:
+        return Badges(imitation, None, reason)
+    if own:
+        return Badges(imitation, _by_retraining(study, truth, effects, seen))
+    judged = _by_retraining(study, truth, effects, _observed(study, fit, None, effects))
+    return Badges(imitation, replace(judged, notes=(*judged.notes, _ANOTHER)))
+
+
+def _observed(
+    study: Study, surrogate: Surrogate, perturbed: tuple[np.ndarray, np.ndarray] | None, effects: RemovalEffects | None
+) -> Observed:
+    """What is known of a surrogate at the test points."""
     said = scores_of(study.logits_test).predicted
-    seen = observe(
+    return observe(
         study.logits_test,
-        study.surrogate_logits,
+        study.surrogate_logits if surrogate is study.surrogate else surrogate.decision_function(study.rows),
         study.rows,
         kernel=study.kernel,
-        lam=_noise_floor(study),
+        lam=_noise_floor(surrogate),
         perturbed=perturbed,
         effects=None if effects is None else effects.on_log_odds(study.rows, study.logits_test, said),
         seed=study.spec.seed,
     )
-    imitation = trust(seen, seed=study.spec.seed)
-    if truth is None or effects is None:
-        return Badges(imitation, None, reason)
-    return Badges(imitation, _by_retraining(study, truth, effects, seen))
 
 
 def _by_retraining(study: Study, truth: Truth, effects: RemovalEffects, seen: Observed) -> Trust:
@@ -89,14 +110,19 @@ def _no_removal(study: Study, truth: Truth | None) -> str:
     reason = mismatch(study, truth)
     if reason:
         return reason
-    if study.surrogate.kind not in REMOVABLE:
-        return f"The surrogate {study.surrogate.kind} foretells no removals; {', '.join(REMOVABLE)} do."
-    if not foretells(study):
+    return _why_not(study)
+
+
+def _why_not(study: Study) -> str:
+    """Why no removal effects can be had; empty when they can."""
+    if len(np.unique(study.y_train)) < 2:
+        return "All training points of this study have one class, so leaving one out changes no answer."
+    if study.n_train > EFFECTS_UP_TO:
         return f"Removal effects are computed here up to {EFFECTS_UP_TO:,} training points; this study has {study.n_train:,}."
     return ""
 
 
-def _noise_floor(study: Study) -> float:
+def _noise_floor(surrogate: Surrogate) -> float:
     """Lambda of the surrogate, 1 when it has none."""
-    lam = study.surrogate.options.get("lam", 1.0)
+    lam = surrogate.options.get("lam", 1.0)
     return float(lam) if isinstance(lam, int | float) and not isinstance(lam, bool) else 1.0

@@ -14,6 +14,7 @@ from ntkviz.studies.store import ntkviz_home
 from ntkviz.studies.study import Study
 from ntkviz.studies.trusted import Badges, badges, foretells
 from ntkviz.ui import cached, gates, layout
+from ntkviz.ui.companion import companion
 from ntkviz.ui.plane_view import ask, asked, available, stamp
 from ntkviz.ui.text import escape, number
 
@@ -28,7 +29,7 @@ _LOOK: dict[str, tuple[str, Literal["blue", "gray", "orange"]]] = {
 }
 _QUESTIONS = {
     "imitation": "Does the surrogate speak for the network here?",
-    "removal": "Can its removal effects be believed here?",
+    "removal": "Can removal effects be believed here?",
 }
 
 
@@ -99,17 +100,12 @@ def trust_table(study: Study, found: Badges) -> pd.DataFrame:
 
 def evidence_table(found: Badges) -> pd.DataFrame:
     """The parts of the evidence, what each means, and how much it weighs in each badge."""
-    names = [name for name in PARTS if name in found.imitation.parts]
-    table = pd.DataFrame(
-        {
-            "evidence": [name.replace("_", " ") for name in names],
-            "what it is": [PARTS[name] for name in names],
-            "weight": [found.imitation.weights[name] for name in names],
-        }
-    )
+    weights = {"weight": found.imitation.weights}
     if found.removal is not None:
-        table["weight for removal"] = [found.removal.weights[name] for name in names]
-    return table
+        weights["weight for removal"] = found.removal.weights
+    names = [name for name in PARTS if any(name in given for given in weights.values())]
+    told = {"evidence": [name.replace("_", " ") for name in names], "what it is": [PARTS[name] for name in names]}
+    return pd.DataFrame({**told, **{title: [given.get(name) for name in names] for title, given in weights.items()}})
 
 
 def _panel(name: str, judged: Trust) -> None:
@@ -179,7 +175,7 @@ def _badges(home: str, study_key: str, with_retraining: bool, with_changes: bool
     study = cached.study(study_key)
     truth, reason = available(study) if with_retraining else (None, "")
     changed = perturbed_in_child(study, home=Path(home), copies=COPIES) if with_changes else None
-    found = badges(study, truth, changed)
+    found = badges(study, truth, changed, answering=companion(study) if truth is not None and foretells(study) else None)
     if found.removal is None and not found.why_none:
         return found
     if truth is None:

@@ -11,6 +11,7 @@ from ntkviz.fidelity.lds import Difference, Lds
 from ntkviz.fidelity.trust import AVOID, VERDICTS
 from ntkviz.scores import log_odds_heads
 from ntkviz.studies.aligned import aligned, mismatch
+from ntkviz.studies.companion import companion_of
 from ntkviz.studies.control import control_kernel
 from ntkviz.studies.errors import InvalidStudy
 from ntkviz.studies.faithfulness import PLAN, Measured, candidate, effects_on_label, faithfulness
@@ -162,10 +163,28 @@ def test_test_labels_do_not_enter_the_badge_but_by_the_error(study: Study) -> No
     np.testing.assert_array_equal(badges(study).imitation.score, badges(turned).imitation.score)
 
 
-def test_a_surrogate_that_foretells_no_removals_has_no_second_badge(spec, store, study: Study) -> None:
+def test_removal_effects_of_another_surrogate_have_the_badge_of_that_one(spec, store, study: Study) -> None:
     other = run_study(spec(kernel="trntk", surrogate="kglm", n_train=N, n_test=M), store=store)
-    assert not foretells(other)
-    assert "kglm foretells no removals" in badges(other, truth_of(study)).why_none
+    truth = truth_of(study)
+    judged, answers = badges(other, truth), companion_of(other)
+    assert foretells(other)
+    assert not answers.own
+    assert judged.removal is not None
+    assert "another" not in " ".join(judged.imitation.notes)
+    assert any("the study's own surrogate has no answer" in note for note in judged.removal.notes)
+    assert "weak_effects" in judged.removal.parts
+    assert "weak_effects" not in judged.imitation.parts
+    assert answers.surrogate is not None
+    again = replace(other, surrogate=answers.surrogate, surrogate_logits=answers.surrogate.decision_function(other.rows))
+    own = badges(replace(again, spec=replace(other.spec, surrogate="klr", surrogate_options={})), truth)
+    assert own.removal is not None
+    np.testing.assert_array_equal(own.removal.verdict, judged.removal.verdict)
+
+
+def test_a_single_class_has_no_second_badge(study: Study) -> None:
+    alone = replace(study, y_train=np.zeros_like(study.y_train))
+    assert not foretells(alone)
+    assert badges(study).why_none
 
 
 def row(
