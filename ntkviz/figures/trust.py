@@ -1,5 +1,6 @@
 """Is the trust badge to be trusted? The error that was measured at the points of each verdict."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,8 @@ def reliability_bars(rows: Sequence[Reliability], error_name: str) -> go.Figure:
     fig.update_xaxes(
         tickvals=list(range(len(known))), ticktext=[f"{row.verdict}<br>{row.n_points:,} points" for row in known], showgrid=False
     )
-    fig.update_yaxes(title_text=palette.short(error_name or "mean error", 46), rangemode="tozero")
+    axis = re.split(r":| at ", error_name or "mean error")[0]  # where and of what, the reading says
+    fig.update_yaxes(title_text=palette.short(axis, 46), rangemode="tozero")
     return palette.theme(fig, height=330, legend="none")
 
 

@@ -9,10 +9,12 @@ import streamlit as st
 from ntkviz.explain.concentration import concentration, top_contributors
 from ntkviz.explain.registry import attributions
 from ntkviz.figures import attribution
+from ntkviz.scores import scores_of
 from ntkviz.studies.companion import heads_of
 from ntkviz.studies.explained import Explanation
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.registry import surrogates
+from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.types import Dataset
 from ntkviz.ui import layout, selection
 from ntkviz.ui.carried import concentration_metrics, cumulative
@@ -32,6 +34,8 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
         return
     values = effects_of(study, m, asked_scores(study, m, found))
     st.caption(_what_it_is(study, own=ready.own))
+    if not ready.own:
+        _warn_of_another_class(study, ready.surrogate, m)
     ends, names = top_contributors(values, k), list(study.class_names)
     left, right = st.columns([1, 1], gap="medium")
     with left:
@@ -65,6 +69,20 @@ def removal(study: Study, data: Dataset, found: Explanation, m: int, k: int) -> 
         with st.expander("How many examples hold how much of all effects", icon=":material/stacked_line_chart:"):
             cumulative(values, key="removal_cumulative")
     layout.data_table(_table(study, data, found, values), key="removal", label="All training examples with their effects")
+
+
+def _warn_of_another_class(study: Study, answers: Surrogate, m: int) -> None:
+    """The regression that answers is not the surrogate whose class stands above: say it when it names another class than the network."""
+    network, other = (
+        int(scores_of(np.asarray(logits)).predicted[0])
+        for logits in (study.logits_test[m : m + 1], answers.decision_function(study.rows[m : m + 1]))
+    )
+    if network != other:
+        st.warning(
+            f"The regression that answers here names **{escape(study.class_names[other])}**, the network **{escape(study.class_names[network])}**: its "
+            "effects are those of an answer that the network did not give.",
+            icon=":material/warning:",
+        )
 
 
 def reading(study: Study, values: np.ndarray, found: Explanation) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.scores import scores_of
+from ntkviz.studies.companion import companion_of
 from ntkviz.studies.store import Store
 from ntkviz.surrogates.fit import fit_surrogate
 from tests.pages.charts import table
@@ -49,3 +50,21 @@ def test_a_comparison_of_two_classes_is_the_difference_of_their_effects(made, op
     assert not app.exception
     assert f"{study.class_names[label]} rather than {study.class_names[other]}" in texts(app)
     assert len(table(app, "training point", "removal effect")) == study.n_train
+
+
+def test_an_answer_of_another_class_than_the_networks_is_warned_of(made, open_page):
+    seen = set()
+    for kind in ("digits_ck", "digits"):
+        study = Store(made.home).load_study(made.keys[kind])
+        answers = companion_of(study)
+        if answers.own:
+            continue
+        assert answers.surrogate is not None
+        network = scores_of(study.logits_test).predicted
+        other = scores_of(answers.surrogate.decision_function(study.rows)).predicted
+        for differs in (True, False):
+            for m in np.flatnonzero((network != other) == differs)[:1].tolist():
+                app = open_page("explain", study=study.key, point=int(study.test_index[m]))
+                assert ("The regression that answers here names" in texts(app)) is differs
+                seen.add(differs)
+    assert seen == {True, False}
