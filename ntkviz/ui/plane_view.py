@@ -55,7 +55,7 @@ def available(study: Study) -> tuple[Truth | None, str]:
         return None, str(error)
     if truth is None:
         return None, (
-            "Nobody has retrained this network on parts of its training set, so what its attributions foretell cannot be checked. Some bundled samples "
+            "Nobody has retrained this network on parts of its training set, so what its attributions foretell cannot be checked. The bundled samples "
             "come with retrainings; those of another network are made here, from its architecture and its training recipe."
         )
     reason = mismatch(study, truth)
