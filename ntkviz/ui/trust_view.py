@@ -173,7 +173,8 @@ def _with_retraining(study: Study) -> bool:
 @st.cache_resource(max_entries=8, show_spinner="Judging the test points …")
 def _badges(home: str, study_key: str, with_retraining: bool, with_changes: bool, made: str) -> Badges:
     study = cached.study(study_key)
-    truth, reason = available(study) if with_retraining else (None, "")
+    there, reason = available(study)
+    truth = there if with_retraining else None
     changed = perturbed_in_child(study, home=Path(home), copies=COPIES) if with_changes else None
     found = badges(study, truth, changed, answering=companion(study) if truth is not None and foretells(study) else None)
     if found.removal is None and not found.why_none:

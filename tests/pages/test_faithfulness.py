@@ -86,8 +86,11 @@ def test_a_study_of_a_part_of_the_points_says_what_to_do(made, open_page, monkey
     truth = truth_of(study)
     whole = replace(truth, train_index=np.arange(1000), masks=half_subsets(1000, 40, 0), margins=truth.margins)
     monkeypatch.setattr(plane_view, "retrainings", lambda _sample: whole)
+    monkeypatch.setattr(trust_view, "AT_ONCE_UP_TO", 10)
     app = open_page("fidelity", study=made.keys["digits"])
-    assert "Run the study with all 1,000 training points" in texts(app).replace("\\", "")
+    said = texts(app).replace("\\", "")
+    assert said.count("Run the study with all 1,000 training points") == 2, "below the plane and beside the badge"
+    assert "have not been taken in yet" not in said
 
 
 def test_stale_retrainings_are_a_sentence_and_not_the_end_of_the_page(made, open_page, monkeypatch) -> None:
