@@ -46,6 +46,8 @@ KERNELS = (
     ("inputs", True),
 )
 CONTROLS = ("rbf", "inputs")
+#: Beside the fits to labels alone, with which pages answer.
+DISTILLED = {"lam": "auto", "distillation": 0.6}
 #: Above this many rows the full empirical NTK is not factored.
 GAUSS_NEWTON_ROWS = 12_000
 DEFAULT = "trntk/klr/removal_klr"
@@ -91,11 +93,9 @@ def measure(name: str, kinds: list[str], *, quick: bool) -> list[dict[str, Any]]
     points, draws = aligned(study, truth), 100 if quick else 1000
     blocks = {one: blocks_of(name, study, *one) for one in KERNELS if one[0] in kinds}
     others = [candidate(study, *one, made, ANSWERING) for one, made in blocks.items() if one != KERNELS[0]]
-    alone = [
-        candidate(study, *one, made, {"lam": "auto"}, ", labels alone") for one, made in blocks.items() if one[0] not in CONTROLS
-    ]
+    distilled = [candidate(study, *one, made, DISTILLED) for one, made in blocks.items() if one[0] not in CONTROLS]
     own = faithfulness(study, truth, others, n_draws=draws)
-    own += faithfulness(study, truth, alone, plan={"klr": ("removal_klr", "share")}, n_draws=draws)[2:-1]
+    own += faithfulness(study, truth, distilled, plan={"klr": ("removal_klr", "share")}, n_draws=draws)[2:-1]
     rows = [
         as_row(
             name,
@@ -140,21 +140,18 @@ def blocks_of(name: str, study: Study, kind: str, cosine: bool) -> KernelBlocks:
     return blocks.normalised() if cosine else blocks
 
 
-def candidate(
-    study: Study, kind: str, cosine: bool, blocks: KernelBlocks, settings: Mapping[str, object], told: str = ""
-) -> Candidate:
-    """It with a logistic regression. What knows no network is not fitted to its answers either."""
-    alone = kind in CONTROLS
+def candidate(study: Study, kind: str, cosine: bool, blocks: KernelBlocks, settings: Mapping[str, object]) -> Candidate:
+    """It with a logistic regression."""
     fit = fit_points(
         "klr",
         blocks.train,
         blocks.rows,
         labels=(study.y_train, study.y_test),
         logits=(study.logits_train, study.logits_test),
-        settings={"lam": "auto"} if alone else settings,
+        settings=settings,
     )
     form = "cosine" if cosine else "raw"
-    return Candidate(kind, f"{kind}, {form}{told}", blocks.train, blocks.rows, (fit,), control=alone)
+    return Candidate(kind, f"{kind}, {form}", blocks.train, blocks.rows, (fit,), control=kind in CONTROLS)
 
 
 def comparators(

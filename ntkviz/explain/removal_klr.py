@@ -19,12 +19,10 @@ INFO = AttributionInfo(
     "softmax by the C + 1 factors of Rasmussen and Williams (2006, section 3.5); the surrogate's residuals, never the saturated network's.",
     caveat="A forecast of retraining, to first order; leave_one_out=True takes one whole Newton step without the point. It does not add up to the score. "
     "It understates groups that taught the network a shortcut: the kernel keeps what was learned from them. "
-    "Choose lam by held-out likelihood (fit_surrogate(..., lam='auto')); give the network's answers a share, so that it speaks for the network (distillation=0.6).",
+    "Choose lam by held-out likelihood (fit_surrogate(..., lam='auto')).",
     needs=("kernel", "labels"),
     options={"leave_one_out": (False, "one whole Newton step of the fit without the point, instead of the first-order effect")},
-    measured="LDS .68 on mnist-mlp-1k and .57 on fashion-cnn-1k (.69 and .60 by a fit to labels alone, which says less often what the network says), where "
-    "exact TRAK reached .52 and .33 and shares .30 and .27; on the table cancer-mlp .37, no more than TRAK (.36) or shares (.47) within their intervals; on "
-    "sentences-transformer .41 (.27 by labels alone), where TRAK reached .32 and word counts alone .67.",
+    measured="LDS .69 on mnist-mlp-1k and .60 on fashion-cnn-1k, where exact TRAK reached .52 and .33 and shares .30 and .27; on the table cancer-mlp .38, no more than TRAK (.36) or shares (.48) within their intervals; on sentences-transformer .27, where TRAK reached .32 and word counts alone .67.",
 )
 
 

@@ -17,7 +17,7 @@ from ntkviz.explain.klr_refit import EXACT_UP_TO
 from ntkviz.models.upload_report import UploadReport
 from ntkviz.reports.document import program
 from ntkviz.scores import scores_of
-from ntkviz.studies.companion import ANSWERS, heads_of
+from ntkviz.studies.companion import answers_itself, heads_of
 from ntkviz.studies.explained import Explanation, explanation
 from ntkviz.studies.export import command
 from ntkviz.studies.fitting import judged_by_test_points
@@ -123,7 +123,7 @@ def _shown(study: Study, m: int, found: Explanation, k: int) -> dict[str, object
 
 def _removal_kind(study: Study) -> str:
     """The public attribution that gives the page's removal effects; empty where the study's surrogate has none, or they would take minutes."""
-    if study.spec.surrogate not in ANSWERS or study.surrogate.n_classes * study.n_train**3 > EXACT_UP_TO:
+    if not answers_itself(study) or study.surrogate.n_classes * study.n_train**3 > EXACT_UP_TO:
         return ""
     return "removal_ridge" if study.spec.surrogate == "ridge" else "removal_klr"
 

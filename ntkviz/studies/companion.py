@@ -7,9 +7,10 @@ import numpy as np
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.studies.fitting import ANSWERING, fit_points
 from ntkviz.studies.study import Study
-from ntkviz.surrogates.surrogate import Surrogate
+from ntkviz.surrogates.surrogate import DistilledSurrogate, Surrogate
 
-#: Kinds whose removal effects are about labels. A ridge on the network's logits has them too, and retraining hardly confirms them (LDS .06 to .26).
+#: Kinds whose removal effects are about labels. A ridge on the network's logits has them too, and retraining hardly confirms them (LDS .06 to .26). Of klr
+#: only a fit to labels alone: without a point, whole steps of a distilled one go too far where lam is small.
 ANSWERS = ("klr", "ridge")
 
 
@@ -28,9 +29,14 @@ class Companion:
     problem: str = ""
 
 
+def answers_itself(study: Study) -> bool:
+    """Whether questions of removal are answered by the study's own surrogate."""
+    return study.spec.surrogate in ANSWERS and not isinstance(study.surrogate, DistilledSurrogate)
+
+
 def companion_of(study: Study) -> Companion:
     """The surrogate of removal questions; fits one where the study's own has no answer."""
-    if study.spec.surrogate in ANSWERS:
+    if answers_itself(study):
         return Companion(study.surrogate, True)
     if len(np.unique(study.y_train)) < 2:
         return Companion(None, False, "All training points of this study have one class, so leaving one out changes no answer.")

@@ -240,7 +240,7 @@ def _same_class(study: Study, points: Aligned) -> _Row:
 def _surrogate(study: Study, one: Candidate, kind: str, seed: int) -> Surrogate:
     """The surrogate of a kind on a kernel: one that is there, or a new fit.
 
-    ``klr`` is fitted as where pages answer with it (to labels alone when the kernel knows no network), others with their default options.
+    ``klr`` is fitted as where pages answer with it, others with their default options.
     """
     there = [fit for fit in one.fitted if fit.kind == kind]
     if there:
@@ -249,7 +249,7 @@ def _surrogate(study: Study, one: Candidate, kind: str, seed: int) -> Surrogate:
         return one.fitted[0]
     wanted = kind or "ridge"
     labels, logits = (study.y_train, study.y_test), (study.logits_train, study.logits_test)
-    settings = {} if wanted != "klr" else {"lam": "auto"} if one.control else ANSWERING
+    settings = ANSWERING if wanted == "klr" else {}
     return fit_points(wanted, one.train, one.rows, labels=labels, logits=logits, seed=seed, settings=settings)
 
 

@@ -10,9 +10,8 @@ from ntkviz.surrogates.registry import surrogates
 from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.types import ProgressFn, silent
 
-#: Of the surrogate that answers questions of removal where a study's own cannot: the penalty by likelihood; labels for 2/5, the network's calibrated
-#: answers for 3/5. Measured in docs/results.md: it imitates better than labels alone, and foretells retraining hardly worse.
-ANSWERING: Mapping[str, str | float] = {"lam": "auto", "distillation": 0.6}
+#: Of the surrogate that answers questions of removal where a study's own cannot.
+ANSWERING: Mapping[str, str | float] = {"lam": "auto"}
 
 
 def judged_by_test_points(settings: Mapping[str, object]) -> bool:

@@ -15,6 +15,9 @@ offset, what the network says and labels do not explain. Questions of removal ar
 offset stays, and lam answers, not (1 - a) lam. Two other readings were measured and retraining contradicts them. With (1 - a) lam the network's answers
 at the other points are held in place, where a network trained again would answer otherwise: LDS .557 against .580 (fashion-cnn-1k, a = .5). And a
 point that also took e_i with it: .298 against .412 on sentences-transformer, .571 against .688 on mnist-mlp-1k with the cosine kernel (a = .6).
+
+That is the first order. Whole steps and refits without a point go too far where lam is small: the offset of a point that the network finds hard is large, and its
+label's pull held it in balance (docs/adr/0013).
 """
 
 import numpy as np

@@ -38,7 +38,7 @@ INFO = SurrogateInfo(
         "distillation": (
             0.0,
             "Share of the loss, from 0 up to 1, that asks for the network's calibrated answers instead of the labels: it imitates better, "
-            "and foretells removals hardly worse.",
+            "and its first-order removal effects are hardly worse; do not take points away altogether where lam is small.",
         ),
         "tol": (1e-6, "Stop when the function is within this relative distance of the optimum, in the kernel's norm."),
         "max_iter": (100, "Newton steps at most; about 10 are usual."),

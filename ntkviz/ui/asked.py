@@ -9,7 +9,7 @@ from ntkviz.explain.agreement import Agreement, Named, block_rows, named
 from ntkviz.explain.effects import RemovalEffects
 from ntkviz.kernels.registry import kernels
 from ntkviz.scores import scores_of
-from ntkviz.studies.companion import ANSWERS, heads_of
+from ntkviz.studies.companion import answers_itself, heads_of
 from ntkviz.studies.explained import explanation
 from ntkviz.studies.spec import StudySpec
 from ntkviz.studies.store import ntkviz_home
@@ -100,7 +100,7 @@ def opened(study: Study, known: list[Candidate], keys: list[str]) -> tuple[list[
 def kinds(asked: list[Asked]) -> list[str]:
     """What can be compared, the default first. Removal effects lead, as on the first tab, where they take seconds."""
     n = asked[0].study.n_train
-    direct = [one.study.spec.surrogate in ANSWERS for one in asked]
+    direct = [answers_itself(one.study) for one in asked]
     possible = (all(direct) or n <= FIT_UP_TO) and len(np.unique(asked[0].study.y_train)) > 1
     if not possible:
         return ["share", "similarity"]

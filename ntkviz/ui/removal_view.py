@@ -113,9 +113,7 @@ def _what_it_is(study: Study, *, own: bool) -> str:
     kind = "removal_klr" if effects.surrogate.kind == "klr" else "removal_ridge"
     title = surrogates()[effects.surrogate.kind].title.lower()
     whose = (
-        f"this study's {title}"
-        if own
-        else f"a {title} on this study's kernel, fitted to labels and the network's answers (the study's own surrogate does not answer this)"
+        f"this study's {title}" if own else f"a {title} on this study's kernel (the study's own surrogate does not answer this)"
     )
     return (
         f"How much the {_unit(effects.surrogate.kind)} would fall if the example had not been there, by {whose}. A forecast of training again without it. "

@@ -48,7 +48,7 @@ def told(study: Study, found: Answering) -> str:
     title, lam = surrogates()[study.spec.surrogate].title, found.model.surrogate.options["lam"]
     return (
         f"The study's surrogate ({escape(title)}) has no quick answer to edits of labels, so a **{surrogates()[kind].title}** was fitted on the study's "
-        f"kernel (λ = {lam:g}) to the labels and the network's answers together: all answers here are those of that one."
+        f"kernel (λ = {lam:g}): all answers here are those of that one."
     )
 
 

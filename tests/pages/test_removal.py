@@ -29,9 +29,7 @@ def test_the_first_tab_lists_removal_effects(made, open_page, kind: str):
             study.y_train,
             kind="klr",
             lam="auto",
-            distillation=0.6,
             validation=(study.rows, study.y_test),
-            network=(study.logits_train, study.logits_test),
             n_classes=study.logits_train.shape[1],
         )
     said = int(scores_of(study.logits_test[m : m + 1]).predicted[0])

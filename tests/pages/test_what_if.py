@@ -23,10 +23,8 @@ def surrogate_of(study):
         study.y_train,
         kind="klr",
         lam="auto",
-        distillation=0.6,
         n_classes=study.logits_train.shape[1],
         validation=(study.rows, study.y_test),
-        network=(study.logits_train, study.logits_test),
     )
 
 

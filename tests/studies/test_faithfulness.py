@@ -181,6 +181,17 @@ def test_removal_effects_of_another_surrogate_have_the_badge_of_that_one(spec, s
     np.testing.assert_array_equal(own.removal.verdict, judged.removal.verdict)
 
 
+def test_a_distilled_study_has_its_row_and_leaves_removals_to_a_fit_to_labels_alone(spec, store, study: Study) -> None:
+    settings = {"lam": "auto", "distillation": 0.6}
+    own = run_study(spec(kernel="trntk", surrogate="klr", surrogate_options=settings, n_train=N, n_test=M), store=store)
+    rows = faithfulness(own, truth_of(study), plan={"klr": ("removal_klr",)}, n_draws=20)
+    assert "logistic regression, distilled" in rows[0].title
+    answers = companion_of(own)
+    assert not answers.own
+    assert answers.surrogate is not None
+    assert "distillation" not in {name for name, value in answers.surrogate.options.items() if value}
+
+
 def test_a_single_class_has_no_second_badge(study: Study) -> None:
     alone = replace(study, y_train=np.zeros_like(study.y_train))
     assert not foretells(alone)
