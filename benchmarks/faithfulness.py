@@ -92,9 +92,9 @@ def measure(name: str, kinds: list[str], *, quick: bool) -> list[dict[str, Any]]
     assert truth is not None
     points, draws = aligned(study, truth), 100 if quick else 1000
     blocks = {one: blocks_of(name, study, *one) for one in KERNELS if one[0] in kinds}
-    others = [candidate(study, *one, made, ANSWERING) for one, made in blocks.items() if one != KERNELS[0]]
+    alone = [candidate(study, *one, made, ANSWERING) for one, made in blocks.items() if one != KERNELS[0]]
     distilled = [candidate(study, *one, made, DISTILLED) for one, made in blocks.items() if one[0] not in CONTROLS]
-    own = faithfulness(study, truth, others, n_draws=draws)
+    own = faithfulness(study, truth, alone, n_draws=draws)
     own += faithfulness(study, truth, distilled, plan={"klr": ("removal_klr", "share")}, n_draws=draws)[2:-1]
     rows = [
         as_row(

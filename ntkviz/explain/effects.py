@@ -8,9 +8,9 @@ import numpy as np
 from ntkviz.explain.given import check_labels
 from ntkviz.explain.klr_influence import KlrInfluence, influence_bytes
 from ntkviz.explain.klr_refit import KlrRefit
-from ntkviz.explain.refit import one_hot
 from ntkviz.explain.ridge_removal import RidgeRemoval
 from ntkviz.scores import log_odds_heads
+from ntkviz.surrogates.logistic import one_hot
 from ntkviz.surrogates.surrogate import RidgeSurrogate, Surrogate, check_rows, probabilities
 from ntkviz.types import ProgressFn, silent
 
@@ -154,7 +154,7 @@ def _of_klr(
         return _ByIteration(fit, surrogate.scale, leave_one_out), f"{what}, with the exact curvature, solved by iteration{held}."
     scaled = np.asarray(kernel, dtype=np.float64) / surrogate.scale
     chances = probabilities(scaled @ (surrogate.weights.T * surrogate.scale) + surrogate.intercept)
-    targets = one_hot(classes, np.arange(n_scores), n_scores)
+    targets = one_hot(classes, n_scores)
     lam = float(surrogate.options["lam"])  # type: ignore[arg-type]
     system = KlrInfluence.factor(scaled, chances, targets - chances, lam, on_progress=on_progress)
     return (system.without_points() if leave_one_out else system), f"{what}, with the exact curvature."

@@ -12,6 +12,8 @@ from ntkviz.surrogates.surrogate import DistilledSurrogate, Surrogate
 #: Kinds whose removal effects are about labels. A ridge on the network's logits has them too, and retraining hardly confirms them (LDS .06 to .26). Of klr
 #: only a fit to labels alone: without a point, whole steps of a distilled one go too far where lam is small.
 ANSWERS = ("klr", "ridge")
+#: Why nobody answers.
+ONE_CLASS = "All training points of this study have one class, so leaving one out changes no answer."
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ def companion_of(study: Study) -> Companion:
     if answers_itself(study):
         return Companion(study.surrogate, True)
     if len(np.unique(study.y_train)) < 2:
-        return Companion(None, False, "All training points of this study have one class, so leaving one out changes no answer.")
+        return Companion(None, False, ONE_CLASS)
     fitted = fit_points(
         "klr",
         study.kernel,

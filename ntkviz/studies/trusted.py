@@ -15,7 +15,7 @@ from ntkviz.fidelity.lds import lds
 from ntkviz.fidelity.trust import Trust, trust
 from ntkviz.scores import scores_of
 from ntkviz.studies.aligned import aligned, mismatch
-from ntkviz.studies.companion import Companion, companion_of
+from ntkviz.studies.companion import ONE_CLASS, Companion, companion_of
 from ntkviz.studies.study import Study
 from ntkviz.surrogates.surrogate import Surrogate
 from ntkviz.truth.truth import Truth
@@ -116,7 +116,7 @@ def _no_removal(study: Study, truth: Truth | None) -> str:
 def _why_not(study: Study) -> str:
     """Why no removal effects can be had; empty when they can."""
     if len(np.unique(study.y_train)) < 2:
-        return "All training points of this study have one class, so leaving one out changes no answer."
+        return ONE_CLASS
     if study.n_train > EFFECTS_UP_TO:
         return f"Removal effects are computed here up to {EFFECTS_UP_TO:,} training points; this study has {study.n_train:,}."
     return ""

@@ -72,7 +72,7 @@ def network_answers(problem: Problem, share: float) -> tuple[np.ndarray, float]:
 
 
 def distilled(fit: Surrogate, problem: Problem, correction: np.ndarray, temperature: float) -> DistilledSurrogate:
-    """A fit with what corrects its labels, and a note on the temperature.
+    """A fit with what the network's answers pull at each point, and a note on the temperature.
 
     Args:
         fit: its weights, for the kernel as passed.

@@ -14,7 +14,7 @@ from ntkviz.surrogates.registry import surrogates
 from ntkviz.surrogates.ridge import fit_ridge, fit_ridge_logits
 from ntkviz.surrogates.surrogate import Surrogate, check_rows
 from ntkviz.surrogates.svm import fit_svm
-from ntkviz.types import ProgressFn, silent
+from ntkviz.types import ProgressFn, SurrogateInfo, silent
 
 _FITS: dict[str, Callable[..., Surrogate]] = {
     "kglm": fit_kglm,
@@ -70,13 +70,7 @@ def fit_surrogate(
         ValueError: when the kind or an option is not known, or the kernel or the targets cannot be used.
         SurrogateDiverged: when the fit ended in values that are not finite.
     """
-    rows = surrogates()
-    if kind not in rows:
-        raise ValueError(f"There is no surrogate {kind!r}; choose one of: {', '.join(rows)}.")
-    info = rows[kind]
-    unknown = sorted(set(options) - set(info.options))
-    if unknown:
-        raise ValueError(f"The surrogate {kind!r} has no option {unknown[0]!r}; it has: {', '.join(info.options)}.")
+    info = _known(kind, options)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
     chosen = {name: options.get(name, default) for name, (default, _) in info.options.items()}
@@ -92,6 +86,21 @@ def fit_surrogate(
             "Raise its penalty, or use kind='klr' or 'ridge', which do not diverge."
         )
     return found
+
+
+def _known(kind: str, options: dict[str, object]) -> SurrogateInfo:
+    """The registry's row of a kind.
+
+    Raises:
+        ValueError: when there is no such kind, or it has not all of these options.
+    """
+    rows = surrogates()
+    if kind not in rows:
+        raise ValueError(f"There is no surrogate {kind!r}; choose one of: {', '.join(rows)}.")
+    unknown = sorted(set(options) - set(rows[kind].options))
+    if unknown:
+        raise ValueError(f"The surrogate {kind!r} has no option {unknown[0]!r}; it has: {', '.join(rows[kind].options)}.")
+    return rows[kind]
 
 
 def _with_validation(
